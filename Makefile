@@ -1,0 +1,52 @@
+# Everything a newcomer needs: `make run`, `make demo`, `make test`. Each does its own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run demo test quick campaign check format bench lock clean
+
+help:  ## list what there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/.runtime: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+run: $(VENV)/.runtime  ## everything on this machine, with a first day played before your eyes
+	@$(BIN)/joinery up
+
+demo: $(VENV)/.runtime  ## the same at full speed in a temporary folder, with a table of what was verified
+	@$(BIN)/joinery demo
+
+test: $(VENV)/.dev  ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+quick: $(VENV)/.dev  ## the tests that start no server and no process
+	$(BIN)/python -m pytest -n 2 -m "not servers"
+
+check: $(VENV)/.dev  ## lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## let ruff put things in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+campaign: $(VENV)/.dev  ## the long fault campaigns: many kills, every crash point
+	JOINERY_CAMPAIGN=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --timeout 1800 tests/acceptance tests/crash
+
+bench: $(VENV)/.dev  ## the figures, measured here and now
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.dev  ## rewrite the two locks from the .in files (needs uv)
+	sh scripts/lock
+
+clean:  ## remove the environment and the local data
+	rm -rf $(VENV) .joinery
