@@ -1,0 +1,275 @@
+"""``interpret``: what the difference between what we last decided on and what we see now means.
+
+Two rules stand behind all of it. Evidence: a disabled or soft-deleted account is believed at once, absence and quick
+reversals only when a second look says the same, because the directory's replicas lag. And nothing is swallowed: the
+baseline moves only when something was decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from joinery.domain.events import Completed, Fact, Joined, Left, LeftHow, Moved, Renamed, Returned, RolesChanged
+from joinery.domain.person import Absence, Person, Sighting
+from joinery.domain.policy import Policy
+
+#: A change of one of these is a move; filled for the first time soon after joining it completes the joiner.
+MOVE_FIELDS = ("department", "job_title", "manager", "company_name", "office_location")
+#: A change of one of these is a new name for the same person.
+NAME_FIELDS = ("display_name", "given_name", "surname", "user_principal_name", "mail")
+#: A look that asks for another one never asks for this very moment.
+_SHORTEST = timedelta(seconds=1)
+
+
+class Stage(StrEnum):
+    """Where a person stands in their present episode."""
+
+    #: Known, but never enabled in this episode.
+    NONE = "none"
+    #: Not enabled yet, with a first day ahead.
+    PREHIRE = "prehire"
+    ACTIVE = "active"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Episode:
+    """One stay with the organisation; a return begins the next."""
+
+    number: int = 1
+    stage: Stage = Stage.NONE
+    #: When ``Joined`` was decided in this episode; None if it was not.
+    joined_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What we remember of somebody."""
+
+    #: The last read that found them.
+    seen: Person | None = None
+    #: Set while the last read did not find them.
+    absence: Absence | None = None
+    #: What the last decision was made from.
+    baseline: Person | None = None
+    decided_at: datetime | None = None
+    episode: Episode = Episode()
+    #: What is not believed yet -> since when it is seen without interruption.
+    doubts: Mapping[str, datetime] = field(default_factory=dict)
+    #: Watched group -> when a change of its membership was last decided.
+    group_decisions: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What ``interpret`` concludes. ``baseline`` None leaves the baseline where it was."""
+
+    facts: tuple[Fact, ...] = ()
+    look_again_at: datetime | None = None
+    why: str = ""
+    baseline: Person | None = None
+    episode: Episode
+    doubts: Mapping[str, datetime] = field(default_factory=dict)
+    group_decisions: Mapping[str, datetime] = field(default_factory=dict)
+
+
+class _Patience:
+    """Which doubts are still open, since when, and when the next one is ripe."""
+
+    def __init__(self, before: Mapping[str, datetime], now: datetime) -> None:
+        self._before = before
+        self._now = now
+        self._asked: set[str] = set()
+        self.doubts: dict[str, datetime] = {}
+        self.look_again_at: datetime | None = None
+
+    def ripe(self, about: str, wait: timedelta) -> bool:
+        """True once the doubt has lasted; until then it is remembered with the moment of the next look."""
+        self._asked.add(about)
+        since = self._before.get(about, self._now)
+        ripe_at = since + wait
+        if self._now >= ripe_at:
+            return True
+        self.doubts[about] = since
+        self.look_again_at = ripe_at if self.look_again_at is None else min(self.look_again_at, ripe_at)
+        return False
+
+    @property
+    def vanished(self) -> bool:
+        """A doubt was open that this look does not share: one of the two may have been a replica that lags."""
+        return not self._before.keys() <= self._asked
+
+
+def interpret(known: Known, sighting: Sighting, policy: Policy, now: datetime) -> Reading:
+    """Compare what is known with a sighting and say what it means. Pure: the same arguments give the same reading."""
+    patience = _Patience(known.doubts, now)
+    if isinstance(sighting, Absence):
+        reading = _absent(known, sighting, policy, patience)
+    else:
+        reading = _present(known, sighting, policy, now, patience)
+    left = any(isinstance(fact, Left) for fact in reading.facts)
+    if patience.vanished and reading.look_again_at is None and not left:
+        # No news may come any more about what the doubt was about, so we ask once more ourselves.
+        return replace(reading, look_again_at=now + max(policy.timing.second_look, _SHORTEST))
+    return reading
+
+
+def _absent(known: Known, absence: Absence, policy: Policy, patience: _Patience) -> Reading:
+    episode, baseline = known.episode, known.baseline
+    if baseline is None and episode.stage is Stage.ACTIVE:
+        # Only rehearsed until now: what was seen last has to do.
+        baseline = known.seen
+    if baseline is None:
+        return _nothing(known, "not in the directory, and never decided on")
+    if episode.stage is not Stage.ACTIVE:
+        return _nothing(known, "not in the directory; there was no active account to leave")
+    gone_from = baseline.evolve(account_enabled=False)
+    left = Episode(number=episode.number, stage=Stage.LEFT, joined_at=episode.joined_at)
+    if absence.soft_deleted:
+        return _decided(known, gone_from, left, "found among the deleted accounts", Left(how=LeftHow.SOFT_DELETED))
+    if patience.ripe("absent", policy.timing.second_look):
+        return _decided(known, gone_from, left, "neither alive nor among the deleted, at two looks", Left(how=LeftHow.GONE))
+    return _waiting(known, patience, "not in the directory; absence is believed at the second look")
+
+
+def _present(known: Known, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:
+    stage = known.episode.stage
+    if stage is Stage.LEFT:
+        return _after_leaving(known, person, policy, patience)
+    if stage is Stage.ACTIVE and not person.account_enabled:
+        left = Episode(number=known.episode.number, stage=Stage.LEFT, joined_at=known.episode.joined_at)
+        return _decided(known, person, left, "the account was disabled", Left(how=LeftHow.DISABLED))
+    if not person.account_enabled:
+        stage = Stage.PREHIRE if person.hire_date and person.hire_date > now else Stage.NONE
+        why = "not enabled yet; taken in as it is" if known.baseline is None else "not enabled yet"
+        return _decided(known, person, Episode(number=known.episode.number, stage=stage), why)
+    if _enters(known, person, policy):
+        return _joining(known, person, policy, now, patience)
+    if known.baseline is None:
+        why = f"first sight, not in {policy.joiner_group}: taken in as they are"
+        return _decided(known, person, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
+    if stage is not Stage.ACTIVE:
+        why = f"enabled, not in {policy.joiner_group}: nothing to start"
+        return _decided(known, person, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
+    return _active(known, known.baseline, person, policy, now, patience)
+
+
+def _enters(known: Known, person: Person, policy: Policy) -> bool:
+    """Enabled and in the joiner group now, and was not both when we last decided; once per episode."""
+    if policy.joiner_group not in person.groups or known.episode.joined_at:
+        return False
+    before = known.baseline
+    return before is None or known.episode.stage is not Stage.ACTIVE or policy.joiner_group not in before.groups
+
+
+def _joining(known: Known, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:
+    if not patience.ripe("joining", policy.timing.settle_time):
+        return _waiting(known, patience, f"in {policy.joiner_group}; settling, so that a half-made account can be completed")
+    episode = Episode(number=known.episode.number, stage=Stage.ACTIVE, joined_at=now)
+    why = f"entered {policy.joiner_group}"
+    if known.baseline is not None and known.episode.stage is Stage.ACTIVE:
+        # They were here already: what else changed is told as well, or the new baseline would swallow it.
+        also = _active(known, known.baseline, person, policy, now, patience)
+        reading = replace(also, facts=(Joined(), *also.facts), why=why, episode=episode)
+        return _with_group_decisions(reading, {policy.joiner_group: now})
+    # Whoever was not active wanted no roles, whatever groups they were in.
+    gained = tuple(sorted(person.groups & policy.roles.keys()))
+    facts: tuple[Fact, ...] = (Joined(), *((RolesChanged(gained=gained),) if gained else ()))
+    reading = _decided(known, person, episode, why, *facts)
+    return _with_group_decisions(reading, dict.fromkeys((*gained, policy.joiner_group), now))
+
+
+def _after_leaving(known: Known, person: Person, policy: Policy, patience: _Patience) -> Reading:
+    if not person.account_enabled:
+        return _decided(known, person, known.episode, "already left")
+    if not patience.ripe("returned", policy.timing.second_look):
+        return _waiting(known, patience, "enabled again after leaving; a return is believed at the second look")
+    episode = Episode(number=known.episode.number + 1, stage=Stage.ACTIVE)
+    return _decided(known, person, episode, "enabled again after leaving, at two looks", Returned())
+
+
+def _active(known: Known, before: Person, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:
+    """Somebody who was active and is: names, posts and role groups may have changed."""
+    facts: list[Fact] = []
+    moved, completed = _changed(MOVE_FIELDS, known, before, person, policy, now)
+    renamed, filled = _changed(NAME_FIELDS, known, before, person, policy, now)
+    if completed or filled:
+        facts.append(Completed(fields=(*completed, *filled)))
+    if moved:
+        facts.append(Moved(fields=moved))
+    if renamed:
+        facts.append(Renamed(fields=renamed))
+
+    recent = {group: at for group, at in known.group_decisions.items() if now - at < policy.timing.flap_window}
+    decided, unripe = [], []
+    for group in sorted((before.groups ^ person.groups) & policy.roles.keys()):
+        direction = "gained" if group in person.groups else "lost"
+        if group not in recent or patience.ripe(f"{direction} {group}", policy.timing.second_look):
+            decided.append(group)
+        else:
+            unripe.append(group)
+    if decided:
+        gained, lost = (tuple(g for g in decided if (g in person.groups) is now_in) for now_in in (True, False))
+        facts.append(RolesChanged(gained=gained, lost=lost))
+
+    held_back = frozenset(unripe)
+    baseline = person.evolve(groups=(person.groups - held_back) | (before.groups & held_back))
+    why = ", ".join(fact.kind for fact in facts) or "nothing that matters changed"
+    if unripe:
+        why += f"; {', '.join(unripe)} changed again so soon that it is believed at the second look"
+    reading = Reading(
+        facts=tuple(facts),
+        look_again_at=patience.look_again_at,
+        why=why,
+        baseline=baseline,
+        episode=known.episode,
+        doubts=patience.doubts,
+        group_decisions=recent,
+    )
+    return _with_group_decisions(reading, dict.fromkeys(decided, now))
+
+
+def _changed(
+    fields: tuple[str, ...], known: Known, before: Person, person: Person, policy: Policy, now: datetime
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields that changed, and apart from them those that were empty and were filled soon after joining."""
+    joined_at = known.episode.joined_at
+    fresh = joined_at is not None and now - joined_at <= policy.timing.completion_window
+    changed: list[str] = []
+    filled: list[str] = []
+    for name in fields:
+        old, new = _comparable(before, name), _comparable(person, name)
+        if old != new:
+            (filled if fresh and not old and new else changed).append(name)
+    return tuple(changed), tuple(filled)
+
+
+def _comparable(person: Person, name: str) -> str:
+    if name == "manager":
+        return person.manager.id if person.manager else ""
+    return str(getattr(person, name))
+
+
+def _nothing(known: Known, why: str) -> Reading:
+    return Reading(why=why, episode=known.episode, group_decisions=known.group_decisions)
+
+
+def _waiting(known: Known, patience: _Patience, why: str) -> Reading:
+    return Reading(
+        why=why,
+        look_again_at=patience.look_again_at,
+        episode=known.episode,
+        doubts=patience.doubts,
+        group_decisions=known.group_decisions,
+    )
+
+
+def _decided(known: Known, baseline: Person, episode: Episode, why: str, *facts: Fact) -> Reading:
+    return Reading(facts=facts, why=why, baseline=baseline, episode=episode, group_decisions=known.group_decisions)
+
+
+def _with_group_decisions(reading: Reading, fresh: Mapping[str, datetime]) -> Reading:
+    return replace(reading, group_decisions={**reading.group_decisions, **fresh})
