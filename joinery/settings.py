@@ -1,0 +1,219 @@
+"""Settings: the environment, read once at the door into a frozen record. Nothing below the door reads the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from joinery.errors import ConfigurationError, Finding
+
+#: What there is to choose from.
+STORES, QUEUES = ("sqlite",), ("embedded",)
+#: Variables that only the command reads.
+COMMAND_ONLY = ("JOINERY_EMPTY", "JOINERY_NO_PLAY")
+
+
+class Secret:
+    """A text that prints as stars."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "********" if self._value else "(not set)"
+
+
+def _setting(env: str, default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"env": env, "help": help_text})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything that differs between one deployment and another. Each field names its environment variable and what it means."""
+
+    deployment: str = _setting(
+        "JOINERY_DEPLOYMENT", "local", "name of this deployment, part of every key; letters, digits and -, at most 20"
+    )
+    policy: Path = _setting("JOINERY_POLICY", Path("config/policy.toml"), "the policy file")
+    store: str = _setting("JOINERY_STORE", "sqlite", "where state is kept")
+    queue: str = _setting("JOINERY_QUEUE", "embedded", "what carries messages")
+    data: Path = _setting("JOINERY_DATA", Path(".joinery"), "folder of the SQLite files and of the stand-ins' state")
+    queue_name: str = _setting("JOINERY_QUEUE_NAME", "person-messages", "name of the session queue")
+    port: int = _setting("JOINERY_PORT", 7071, "port of the functions in `joinery up`")
+    graph_port: int = _setting("JOINERY_GRAPH_PORT", 7081, "port of the pretend Graph in `joinery up`")
+    halo_port: int = _setting("JOINERY_HALO_PORT", 7082, "port of the pretend Halo in `joinery up`")
+    public_url: str = _setting(
+        "JOINERY_PUBLIC_URL", "", "address under which Graph reaches the functions, without /api; locally made from the port"
+    )
+    graph_url: str = _setting("JOINERY_GRAPH_URL", "", "root of Graph without /v1.0; empty: the stand-in of `joinery up`")
+    graph_authority: str = _setting("JOINERY_GRAPH_AUTHORITY", "", "where tokens for Graph come from; empty: graph_url")
+    graph_tenant: str = _setting("JOINERY_GRAPH_TENANT", "local", "Entra tenant: id or domain")
+    graph_client_id: str = _setting("JOINERY_GRAPH_CLIENT_ID", "local", "application (client) id in Entra")
+    graph_client_secret: Secret = _setting("JOINERY_GRAPH_CLIENT_SECRET", Secret("local"), "client secret in Entra")
+    halo_url: str = _setting("JOINERY_HALO_URL", "", "root of Halo without /api; empty: the stand-in of `joinery up`")
+    halo_auth_url: str = _setting("JOINERY_HALO_AUTH_URL", "", "Halo's authorisation server; empty: halo_url/auth")
+    halo_tenant: str = _setting("JOINERY_HALO_TENANT", "", "Halo tenant for the token request, if it needs one")
+    halo_scope: str = _setting("JOINERY_HALO_SCOPE", "all", "scope of the token request")
+    halo_client_id: str = _setting("JOINERY_HALO_CLIENT_ID", "joinery", "client id of the API application in Halo")
+    halo_client_secret: Secret = _setting("JOINERY_HALO_CLIENT_SECRET", Secret("local"), "client secret of the API application in Halo")
+    halo_key_field: str = _setting("JOINERY_HALO_KEY_FIELD", "CFjoineryKey", "custom field of Halo's tickets that holds the key")
+    client_state: Secret = _setting("JOINERY_CLIENT_STATE", Secret(""), "secret that proves a notification; `joinery up` makes one")
+    client_state_previous: Secret = _setting("JOINERY_CLIENT_STATE_PREVIOUS", Secret(""), "the one before, valid during rotation")
+    settle_seconds: float | None = _setting("JOINERY_SETTLE_SECONDS", None, "settle time and second look, instead of policy's")
+    call_deadline_seconds: float = _setting("JOINERY_CALL_DEADLINE_SECONDS", 10.0, "total time of one live call")
+    search_lag_seconds: float | None = _setting(
+        "JOINERY_SEARCH_LAG_SECONDS", None, "how long a new ticket may stay invisible to searches; default 60, with the stand-ins 2"
+    )
+    twin_check_seconds: float = _setting("JOINERY_TWIN_CHECK_SECONDS", 900.0, "how long after each create twins are looked for")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], **given: object) -> Settings:
+        """Read every variable; ``given`` (from the command line) wins where it is not None.
+
+        Raises:
+            ConfigurationError: with every finding.
+        """
+        values: dict[str, Any] = {}
+        findings: list[Finding] = []
+        for one in fields(cls):
+            env = one.metadata["env"]
+            raw = given.get(one.name)
+            text = str(raw) if raw is not None else environ.get(env)
+            if text is None or (text == "" and one.default is not None):
+                continue
+            try:
+                values[one.name] = _parse(str(one.type), text)
+            except ValueError as error:
+                findings.append(Finding(place=env, problem=f"is {text!r}", remedy=f"{error}; it is the {one.metadata['help']}."))
+        findings += _misspelt(environ, {one.metadata["env"] for one in fields(cls)} | set(COMMAND_ONLY))
+        settings = cls(**values)
+        findings += settings._wrong()
+        if findings:
+            raise ConfigurationError(findings)
+        return settings
+
+    def _wrong(self) -> list[Finding]:
+        findings = []
+
+        def wrong(name: str, problem: str, remedy: str) -> None:
+            env = next(one.metadata["env"] for one in fields(self) if one.name == name)
+            findings.append(Finding(place=env, problem=problem, remedy=remedy))
+
+        if self.store not in STORES:
+            wrong("store", f"is {self.store!r}", f"Use one of: {', '.join(STORES)}.")
+        if self.queue not in QUEUES:
+            wrong("queue", f"is {self.queue!r}", f"Use one of: {', '.join(QUEUES)}.")
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,20}", self.deployment):
+            wrong("deployment", f"is {self.deployment!r}", "Use 1 to 20 letters, digits and hyphens, e.g. prod-eu.")
+        if not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", self.graph_tenant):
+            wrong("graph_tenant", f"is {self.graph_tenant!r}", "Use the tenant's id or one of its domains, e.g. contoso.onmicrosoft.com.")
+        for name in ("public_url", "graph_url", "graph_authority", "halo_url", "halo_auth_url"):
+            if problem := _bad_url(getattr(self, name)):
+                wrong(name, problem, "Use https://host (http is allowed on loopback only), without a query.")
+        for name in ("port", "graph_port", "halo_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                wrong(name, f"is {getattr(self, name)}", "Use a port from 1 to 65535, or 0 for a free one.")
+        for name, low, high in (
+            ("settle_seconds", 0, 86_400),
+            ("call_deadline_seconds", 0.2, 60),
+            ("search_lag_seconds", 0, 600),
+            ("twin_check_seconds", 0, 86_400),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                wrong(name, f"is {value:g}", f"Use a number of seconds from {low:g} to {high:g}.")
+        for name in ("client_state", "client_state_previous"):
+            if len(getattr(self, name).reveal()) > 128:
+                wrong(name, "is longer than 128 characters", "Graph keeps at most 128; 64 hexadecimal digits are plenty.")
+        return findings
+
+    # --- what follows from the fields ---
+
+    @property
+    def call_deadline(self) -> timedelta:
+        """Total time of one live call."""
+        return timedelta(seconds=self.call_deadline_seconds)
+
+    @property
+    def search_lag(self) -> timedelta:
+        """How long a new ticket may stay invisible to searches."""
+        if self.search_lag_seconds is not None:
+            return timedelta(seconds=self.search_lag_seconds)
+        return timedelta(seconds=2 if _on_loopback(self.halo_url) else 60)
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """(environment variable, value with secrets as stars, meaning) of every setting."""
+        return [(one.metadata["env"], _text(getattr(self, one.name)), one.metadata["help"]) for one in fields(self)]
+
+
+def _parse(kind: str, text: str) -> Any:
+    if kind == "int":
+        return int(text) if re.fullmatch(r"-?\d{1,9}", text.strip()) else _refuse("Use a whole number")
+    if kind.startswith("float"):
+        try:
+            return float(text)
+        except ValueError:
+            return _refuse("Use a number")
+    if kind == "Path":
+        return Path(text)
+    if kind == "Secret":
+        return Secret(text)
+    return text.strip()
+
+
+def _misspelt(environ: Mapping[str, str], known: set[str]) -> list[Finding]:
+    """Variables that look like a setting with a slip of the pen. Others may begin with our name for reasons of their own."""
+    findings = []
+    for name in sorted(set(environ) - known):
+        meant = get_close_matches(name, known, n=1, cutoff=0.85) if name.startswith("JOINERY_") else []
+        if meant:
+            findings.append(Finding(place=name, problem="is no setting that Joinery knows", remedy=f"Did you mean {meant[0]}?"))
+    return findings
+
+
+def _refuse(sentence: str) -> Any:
+    raise ValueError(sentence)
+
+
+def _text(value: object) -> str:
+    if value is None or value == "":
+        return "(not set)"
+    return repr(value) if isinstance(value, Secret) else str(value)
+
+
+def _bad_url(url: str) -> str:
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        return f"is {url!r}" if not parts.username and not parts.query else "carries a user name, a password or a query"
+    if parts.username or parts.password:
+        return "carries a user name or a password"
+    if parts.scheme == "http" and not _on_loopback(url):
+        return f"is {url!r}, without encryption"
+    return ""
+
+
+def _on_loopback(url: str) -> bool:
+    """Whether an address is on this machine; an empty one means the stand-in, which is."""
+    host = urlsplit(url).hostname or "127.0.0.1"
+    return host in ("localhost", "::1") or host.startswith("127.")
