@@ -1,0 +1,354 @@
+"""The application. Every door (functions, command, console, tests) calls this class and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from joinery.domain.moments import from_text, to_text
+from joinery.engine.dispatch import Dispatcher
+from joinery.engine.envelope import Envelope, EnvelopeKind, decode, group_subject, person_subject
+from joinery.engine.group_looks import GroupLooks
+from joinery.engine.groups import GroupBook
+from joinery.engine.journal import Head
+from joinery.engine.parking import PARKED, ParkingLot
+from joinery.engine.partition import DUE, OPEN_RUNS
+from joinery.engine.pauses import PauseBoard
+from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions, Unacceptable
+from joinery.engine.readside import ReadSide
+from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
+from joinery.engine.sweeps import SWEPT, Sweeper, SweepReport
+from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
+
+_log = logging.getLogger(__name__)
+
+#: A validation token longer than this is not echoed.
+_TOKEN_MAX = 4096
+#: More members in one notification than this, and the whole group is compared instead.
+_MEMBERS_MAX = 20
+#: How often a handler that lost a race reads again before the message goes back.
+_RACES = 3
+#: A hint that was dead-lettered this often is shown to a person instead.
+_REVIVALS = 5
+#: Shared rows.
+_SUBSCRIBED, _STARTED = "subscribed", "started"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What a web request gets back."""
+
+    status: int
+    body: str = ""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(kw_only=True, slots=True)
+class Counters:
+    """What came in at this process's door since it started."""
+
+    received: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, received: int, dropped: Iterable[str]) -> None:
+        """Add one request's notifications."""
+        with self.lock:
+            self.received += received
+            self.dropped.update(dropped)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubscriptionUrls:
+    """Where notifications shall go, the secret they carry, and a fingerprint of it all that may be stored."""
+
+    notification_url: str
+    lifecycle_url: str
+    client_state: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class App:
+    """Intake, handling, timers and the read side, over ports."""
+
+    tenant: str
+    clock: Clock
+    randomness: Randomness
+    store: StateStore
+    queue: MessageQueue
+    intake: Intake
+    dispatcher: Dispatcher
+    group_looks: GroupLooks
+    groups: GroupBook
+    sweeper: Sweeper
+    subscriptions: Subscriptions
+    urls: SubscriptionUrls
+    pauses: PauseBoard
+    parking: ParkingLot
+    reads: ReadSide
+    counters: Counters = field(default_factory=Counters)
+
+    # --- intake ---
+
+    def accept(self, body: bytes, *, content_type: str = "", validation_token: str | None = None, lifecycle: bool = False) -> Reply:
+        """A post from the directory: 202 only after the bus took every envelope, 503 if it did not, 4xx for what is no notification."""
+        if validation_token is not None:
+            if len(validation_token) > _TOKEN_MAX:
+                return Reply(status=400, body="the validation token is too long")
+            return Reply(status=200, body=validation_token, content_type="text/plain")
+        try:
+            hints = self.intake.read(body, content_type)
+        except Unacceptable as refusal:
+            self.counters.count(0, [f"HTTP {refusal.status}"])
+            return Reply(status=refusal.status, body=refusal.sentence)
+        envelopes: dict[str, Envelope] = {}
+        dropped = []
+        for hint in hints:
+            envelope, reason = self._envelope_for(hint, lifecycle=lifecycle)
+            if envelope is None:
+                dropped.append(reason)
+            else:
+                # Several notifications about one subject in one post are one look.
+                key = f"{envelope.subject}|{envelope.cause}"
+                envelopes[key] = _merged(envelopes[key], envelope) if key in envelopes else envelope
+        try:
+            if envelopes:
+                self._send(envelopes.values())
+        except QueueUnavailable:
+            self.counters.count(0, ["the queue did not answer"])
+            return Reply(status=503, body="the queue did not take it; send it again")
+        self.counters.count(len(hints), dropped)
+        if dropped:
+            _log.info("notifications dropped", extra={"action": "notifications_dropped", "reasons": dict(Counter(dropped))})
+        return Reply(status=202)
+
+    def _envelope_for(self, hint: Hint, *, lifecycle: bool) -> tuple[Envelope | None, str]:
+        now = self.clock.now()
+        if not hint.genuine:
+            return None, "wrong clientState"
+        if hint.about == "lifecycle":
+            cause = f"lifecycle {hint.id}"
+            return Envelope(tenant=self.tenant, subject="alerts", kind=EnvelopeKind.OPERATE, cause=cause, at=now), ""
+        if lifecycle:
+            return None, "not a lifecycle event"
+        if hint.about == "person":
+            subject = person_subject(hint.id)
+            return Envelope(tenant=self.tenant, subject=subject, kind=EnvelopeKind.LOOK, cause="notification", at=now), ""
+        if hint.about == "group":
+            if not self._watches(hint.id):
+                return None, "group not watched"
+            members = hint.members if hint.members and len(hint.members) <= _MEMBERS_MAX else ()
+            subject = group_subject(hint.id)
+            kind = EnvelopeKind.LOOK_GROUP
+            return Envelope(tenant=self.tenant, subject=subject, kind=kind, cause="notification", at=now, members=members), ""
+        return None, "neither a person nor a group"
+
+    def _watches(self, group_id: str) -> bool:
+        try:
+            return self.groups.watches(group_id)
+        except StoreUnavailable:
+            # Better one look too many than a notification lost: the handler asks again.
+            return True
+
+    def _send(self, envelopes: Iterable[Envelope], *, not_before: datetime | None = None) -> None:
+        self.queue.send([Outgoing(body=one.encode(), session_id=one.session_id, not_before=not_before) for one in envelopes])
+
+    # --- handling ---
+
+    def handle(self, body: bytes) -> None:
+        """One message of the session queue. Returns when its consequences are committed; raises only if even the bus refuses."""
+        try:
+            envelope = decode(body)
+        except BadMessage as error:
+            # Unavailable here means: raise, so that the message stays in the queue.
+            self.parking.park(body, reason=str(error), remedy=error.remedy)
+            return
+        if envelope.tenant != self.tenant:
+            remedy = "Find out who wrote to the queue; each deployment has a queue and a tenant of its own."
+            self.parking.park(body, reason="the envelope belongs to another tenant", remedy=remedy)
+            return
+        try:
+            self._handle(envelope)
+        except StoreUnavailable as error:
+            self._put_back(envelope, STORE_PAUSE * 2 ** min(envelope.attempt, 6), error)
+        except LostRace as error:
+            self._put_back(envelope, timedelta(seconds=1), error)
+        except TryLater as error:
+            wait = BUSY.wait_initial * 2 ** min(envelope.attempt, 7)
+            self._put_back(envelope, max(min(wait, BUSY.wait_max), error.after or timedelta(0)), error)
+        except Refused as error:
+            self._put_back(envelope, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
+
+    def _handle(self, envelope: Envelope) -> None:
+        if envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.WAKE) and envelope.subject.startswith("person:"):
+            for race in range(_RACES):
+                try:
+                    self.dispatcher.handle(envelope)
+                    return
+                except LostRace:
+                    if race == _RACES - 1:
+                        raise
+        elif envelope.kind is EnvelopeKind.LOOK_GROUP and envelope.subject.startswith("group:"):
+            self.group_looks.handle(envelope)
+        elif envelope.kind is EnvelopeKind.OPERATE and envelope.cause.startswith("lifecycle "):
+            self.renew_subscriptions()
+            if not envelope.cause.endswith("reauthorizationRequired"):
+                self.sweep()
+        else:
+            self.parking.park(
+                envelope.encode(),
+                reason=f"nobody handles {envelope.kind} about {envelope.subject.partition(':')[0]}",
+                remedy="Deploy the same version of Joinery everywhere, then replay the message.",
+            )
+
+    def _put_back(self, envelope: Envelope, wait: timedelta, error: Exception) -> None:
+        """The directory or the store does not answer: the envelope goes back to its session for later, and this message completes."""
+        extra = {"action": "put_back", "session": envelope.session_id, "attempt": envelope.attempt, "error": type(error).__name__}
+        _log.warning("put back", extra=extra)
+        again = envelope.again()
+        if envelope.kind is EnvelopeKind.WAKE and envelope.cause == "tick":
+            # The due row still stands, so the next tick sends another; putting this one back too would multiply them.
+            return
+        # Jitter only lengthens: nothing is asked before the moment that the other side named.
+        wait *= self.randomness.uniform(1.0, 1.25)
+        self._send([again], not_before=self.clock.now() + wait)
+
+    # --- timers ---
+
+    def tick(self) -> int:
+        """Wake every partition whose moment has come and whose message was lost; returns how many."""
+        now = self.clock.now()
+        # What is due within this very minute has its own message; a tick that is ahead of it would only double the work.
+        due = self.store.list_index(DUE, up_to=to_text(now - timedelta(seconds=5)) + "~")
+        woken = 0
+        for row in due:
+            partition = row.data["partition"]
+            snapshot = self.store.read(partition)
+            if snapshot.head is None or Head.from_document(snapshot.head).due_key != row.name:
+                # Written before a commit that never came, or overtaken by a later one.
+                if now - from_text(row.name.partition("|")[0]) > timedelta(minutes=2):
+                    self.store.delete_index(DUE, row.name)
+                continue
+            tenant, _, subject = partition.partition("|")
+            self._send([Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.WAKE, cause="tick", at=now)])
+            woken += 1
+        self._revive()
+        return woken
+
+    def _revive(self) -> None:
+        """Dead-lettered looks are only hints: send them again. Anything else a person should see: park it."""
+        for dead in self.queue.dead_letters():
+            try:
+                envelope = decode(dead.body)
+            except BadMessage as error:
+                self.parking.park(dead.body, reason=f"dead-lettered: {dead.reason}; {error}", remedy=error.remedy)
+            else:
+                hint = envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.LOOK_GROUP, EnvelopeKind.WAKE)
+                if hint and envelope.attempt < _REVIVALS:
+                    self._send([envelope.again()])
+                else:
+                    remedy = "Look at the log around its moment; when the cause is mended, repeat the command."
+                    self.parking.park(dead.body, reason=f"dead-lettered: {dead.reason}", remedy=remedy)
+            self.queue.remove_dead_letter(dead.id)
+
+    def sweep(self) -> SweepReport:
+        """Ask the directory what changed, and look at it. Raises TryLater, Refused, StoreUnavailable, QueueUnavailable."""
+        report = self.sweeper.sweep()
+        extra = {"action": "swept", "people": report.people, "groups": report.groups, "pages": report.pages}
+        _log.info("swept", extra=extra)
+        return report
+
+    def renew_subscriptions(self) -> dict[str, datetime]:
+        """See to it that both subscriptions exist, point here, and last. Raises TryLater or Refused."""
+        etag, stored = self.store.read_shared(_SUBSCRIBED)
+        # Not known by us means not ours to trust: whatever stands there carries a secret that we do not know.
+        changed = (stored or {}).get("fingerprint") != self.urls.fingerprint
+        ends = self.subscriptions.ensure(
+            notification_url=self.urls.notification_url,
+            lifecycle_url=self.urls.lifecycle_url,
+            client_state=self.urls.client_state,
+            changed=changed,
+        )
+        document: Document = {
+            "fingerprint": self.urls.fingerprint,
+            "ends": {resource: to_text(moment) for resource, moment in ends.items()},
+        }
+        # Another worker may see to it in the same moment.
+        with contextlib.suppress(LostRace):
+            self.store.replace_shared(_SUBSCRIBED, document, expected=etag)
+        return dict(ends)
+
+    # --- health ---
+
+    def starting(self) -> None:
+        """A local host calls this at its start: from now on health waits for the start-up sweep.
+
+        Nobody else is in the middle of a commit then, so index rows that a crash left behind go at once.
+        """
+        etag, _ = self.store.read_shared(_STARTED)
+        self.store.replace_shared(_STARTED, {"at": to_text(self.clock.now())}, expected=etag)
+        self.sweeper.tidy(older_than=timedelta(0))
+
+    def health(self) -> tuple[bool, Document]:
+        """Ready or not, and the counters. Never raises."""
+        try:
+            return self._health()
+        except (StoreUnavailable, QueueUnavailable) as error:
+            return False, {"ready": False, "waiting_for": [f"{type(error).__name__}"]}
+
+    def _health(self) -> tuple[bool, Document]:
+        now = self.clock.now()
+        subscribed = self.store.read_shared(_SUBSCRIBED)[1] or {}
+        ends = {resource: from_text(moment) for resource, moment in subscribed.get("ends", {}).items()}
+        swept = self.store.read_shared(SWEPT)[1]
+        started = self.store.read_shared(_STARTED)[1]
+        waiting_for = []
+        if sum(moment > now for moment in ends.values()) < 2 or subscribed.get("fingerprint") != self.urls.fingerprint:
+            waiting_for.append("both subscriptions")
+        if swept is None or (started is not None and swept["at"] < started["at"]):
+            waiting_for.append("the start-up sweep")
+        with self.counters.lock:
+            received, dropped = self.counters.received, dict(self.counters.dropped)
+        document: Document = {
+            "ready": not waiting_for,
+            "waiting_for": waiting_for,
+            "received": received,
+            "dropped": dropped,
+            "queued": self.queue.waiting(),
+            "scheduled": self.queue.scheduled(),
+            "parked": self._count(PARKED),
+            "open_runs": self._count(OPEN_RUNS),
+            "coverage": {
+                "swept_at": swept["at"] if swept else None,
+                "subscriptions_end_at": {resource: to_text(moment) for resource, moment in ends.items()},
+                "groups_missing": list(self.groups.missing()) if not waiting_for else [],
+            },
+            "paused": dict(self.pauses.read().reasons),
+        }
+        return not waiting_for, document
+
+    def _count(self, index: str) -> int:
+        count, after = 0, ""
+        while rows := self.store.list_index(index, after=after):
+            count += len(rows)
+            after = rows[-1].name
+        return count
+
+
+def _merged(first: Envelope, second: Envelope) -> Envelope:
+    """Two notifications about one subject: the members of both, or a full comparison if either asks for one."""
+    if not first.members or not second.members:
+        members: tuple[str, ...] = ()
+    else:
+        members = tuple(dict.fromkeys((*first.members, *second.members)))
+    return replace(first, members=members if len(members) <= _MEMBERS_MAX else ())
+
+
+#: How a door gets hold of the App: built on first use.
+AppSource = Callable[[], App]

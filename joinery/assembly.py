@@ -1,0 +1,92 @@
+"""Puts an App together from ports: the same for the cloud, the desk and the tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from joinery.app import App, SubscriptionUrls
+from joinery.domain.policy import Policy
+from joinery.engine.dispatch import Dispatcher
+from joinery.engine.dry_run import DryRunServiceDesk
+from joinery.engine.group_looks import GroupLooks
+from joinery.engine.groups import GroupBook
+from joinery.engine.parking import ParkingLot
+from joinery.engine.partition import Partition
+from joinery.engine.pauses import PauseBoard
+from joinery.engine.ports import Clock, Directory, Intake, MessageQueue, Randomness, ServiceDesk, StateStore, Subscriptions
+from joinery.engine.readside import ReadSide
+from joinery.engine.recipes import Catalogue
+from joinery.engine.retry import EngineTiming
+from joinery.engine.runner import Runner
+from joinery.engine.sweeps import Sweeper
+from joinery.engine.twins import TwinChecks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ports:
+    """Everything outside."""
+
+    clock: Clock
+    randomness: Randomness
+    store: StateStore
+    queue: MessageQueue
+    directory: Directory
+    desk: ServiceDesk
+    subscriptions: Subscriptions
+    intake: Intake
+
+
+def assemble(
+    ports: Ports, *, policy: Policy, catalogue: Catalogue, urls: SubscriptionUrls, tenant: str, deployment: str, timing: EngineTiming
+) -> App:
+    """One App over these ports."""
+    clock, randomness, store, queue, directory, desk = (
+        ports.clock,
+        ports.randomness,
+        ports.store,
+        ports.queue,
+        ports.directory,
+        ports.desk,
+    )
+    groups = GroupBook(policy.watched_groups, store=store, directory=directory, clock=clock)
+    parking = ParkingLot(store, clock=clock, randomness=randomness)
+    pauses = PauseBoard(store, clock)
+    runner = Runner(
+        {workflow.name: workflow for workflow in catalogue.values()},
+        {"live": desk, "shadow": DryRunServiceDesk(desk)},
+        clock=clock,
+        randomness=randomness,
+        timing=timing,
+        deployment=deployment,
+    )
+    dispatcher = Dispatcher(
+        open_partition=lambda name: Partition(name, store=store, queue=queue, clock=clock, randomness=randomness),
+        store=store,
+        directory=directory,
+        groups=groups,
+        policy=policy,
+        catalogue=catalogue,
+        runner=runner,
+        checks=TwinChecks(desk, clock=clock, randomness=randomness, timing=timing, deployment=deployment),
+        pauses=pauses,
+        clock=clock,
+        timing=timing,
+        deployment=deployment,
+    )
+    return App(
+        tenant=tenant,
+        clock=clock,
+        randomness=randomness,
+        store=store,
+        queue=queue,
+        intake=ports.intake,
+        dispatcher=dispatcher,
+        group_looks=GroupLooks(store=store, queue=queue, directory=directory, groups=groups, clock=clock),
+        groups=groups,
+        sweeper=Sweeper(tenant=tenant, store=store, queue=queue, directory=directory, groups=groups, clock=clock),
+        subscriptions=ports.subscriptions,
+        urls=urls,
+        pauses=pauses,
+        parking=parking,
+        reads=ReadSide(store, parking),
+    )

@@ -1,0 +1,1 @@
+"""The engine: envelopes in, runs out, each step done once and remembered."""

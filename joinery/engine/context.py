@@ -1,0 +1,185 @@
+"""What a recipe holds in its hand: ``ctx.do`` for outside effects, ``ctx.step`` for values, ``ctx.now`` for time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar, cast, overload
+
+import msgspec
+
+from joinery.domain.events import Fact
+from joinery.domain.moments import from_text, to_text
+from joinery.domain.person import Person
+from joinery.domain.tickets import (
+    AddNote,
+    AgentRef,
+    DeactivateUser,
+    EnsureUser,
+    FindUser,
+    NoteRef,
+    OpenTicket,
+    Order,
+    Result,
+    RetireAgent,
+    TicketRef,
+    UserRef,
+)
+from joinery.engine import codec
+from joinery.engine.effects import Effects
+from joinery.engine.journal import Run, Step, StepState
+from joinery.engine.partition import Partition
+from joinery.errors import JoineryError, Waiting
+
+V = TypeVar("V")
+
+#: Ending a run moves all its steps in one commit of at most 100 rows.
+STEPS_MAX = 40
+
+
+class RecipeError(JoineryError):
+    """The recipe broke a rule of the journal; the run fails with this reason."""
+
+
+class StepGivenUp(JoineryError):
+    """A step that the recipe cannot do without was given up; the run fails."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How one step of this run stands: for the note that says what was done."""
+
+    name: str
+    state: StepState
+    verified: bool | None
+
+
+class Context:
+    """One run, seen from its recipe. Finished steps return what they returned."""
+
+    def __init__(self, partition: Partition, run: Run, effects: Effects, *, inherited: tuple[TicketRef, ...] = ()) -> None:
+        self._partition = partition
+        self._run = run
+        self._effects = effects
+        #: Tickets of the runs that this one overtook.
+        self.inherited_tickets = inherited
+        #: Steps in the order in which the recipe asked for them in this execution.
+        self.asked: list[str] = []
+        #: What stopped this execution. The runner looks here, in case the recipe swallowed it.
+        self.interruption: BaseException | None = None
+        #: Steps that could not be done yet and that the recipe went on without.
+        self.open_until: datetime | None = None
+
+    @property
+    def person(self) -> Person:
+        """The person as they were when the run was decided."""
+        return self._run.person
+
+    @property
+    def fact(self) -> Fact:
+        """What this run is about."""
+        return cast(Fact, codec.untag(self._run.fact))
+
+    @overload
+    def do(self, name: str, order: EnsureUser | FindUser | DeactivateUser) -> UserRef: ...
+    @overload
+    def do(self, name: str, order: OpenTicket) -> TicketRef: ...
+    @overload
+    def do(self, name: str, order: AddNote) -> NoteRef: ...
+    @overload
+    def do(self, name: str, order: RetireAgent) -> AgentRef: ...
+    def do(self, name: str, order: Order) -> Result:
+        """Ask for an outside effect and return what came of it. The name is a promise: it is what people see, and it stays."""
+        step = self._interruptible(lambda: self._effects.settle(self._claim(name, type(order).__name__), order))
+        if step.state is not StepState.DONE:
+            self._stop(StepGivenUp(f"{name}: {step.trouble}"))
+        return cast(Result, codec.untag(step.result))
+
+    @overload
+    def try_to(self, name: str, order: EnsureUser | FindUser | DeactivateUser) -> UserRef | None: ...
+    @overload
+    def try_to(self, name: str, order: OpenTicket) -> TicketRef | None: ...
+    @overload
+    def try_to(self, name: str, order: AddNote) -> NoteRef | None: ...
+    @overload
+    def try_to(self, name: str, order: RetireAgent) -> AgentRef | None: ...
+    def try_to(self, name: str, order: Order) -> Result | None:
+        """As ``do``, but go on without it: None while it cannot be done. The run does not end before it is done or given up."""
+        self._claim(name, type(order).__name__)
+        try:
+            step = self._effects.settle(name, order)
+        except Waiting as pause:
+            later = self._partition.steps.get(self._run.seq, {}).get(name)
+            if later is None or later.state is StepState.INTENT or not later.tries:
+                # Not a refusal but a pause, the end of our time, or an unknown outcome: what follows must not overtake it.
+                self._stop(pause)
+            self.open_until = pause.until if self.open_until is None else min(self.open_until, pause.until)
+            return None
+        except JoineryError as error:
+            self._stop(error)
+        return cast(Result, codec.untag(step.result)) if step.state is StepState.DONE else None
+
+    def step(self, name: str, fn: Callable[[], V]) -> V:
+        """A value that is computed once and remembered: small, JSON-able, and without any outside effect."""
+        self._claim(name, "value")
+        done = self._partition.steps.get(self._run.seq, {}).get(name)
+        if done is not None:
+            return cast(V, _as_stored(done.result))
+        value = fn()
+        try:
+            stored: Any = codec.tag(value) if codec.is_tagged(value) else msgspec.json.decode(msgspec.json.encode(value))
+        except TypeError as error:
+            raise RecipeError(f"step {name!r} returned something that cannot be stored: {error}") from None
+        steps = self._partition.steps.get(self._run.seq, {})
+        self._partition.save_step(
+            self._run, Step(n=len(steps) + 1, name=name, asks="value", state=StepState.DONE, result=stored, verified=True)
+        )
+        self._interruptible(self._partition.commit)
+        # What a repeat will return, so that a recipe that works once works always.
+        return cast(V, _as_stored(stored))
+
+    def now(self) -> datetime:
+        """The time, read once per call site order and written down: a repeat of the recipe sees the same moment."""
+        count = sum(1 for name in self.asked if name.startswith("the time"))
+        return from_text(self.step(f"the time, reading {count + 1}", lambda: to_text(self._partition.clock.now())))
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """How the steps asked for so far stand, values left out."""
+        steps = self._partition.steps.get(self._run.seq, {})
+        asked = (steps[name] for name in self.asked if name in steps)
+        return tuple(Outcome(name=s.name, state=s.state, verified=s.verified) for s in asked if s.asks != "value")
+
+    def _claim(self, name: str, asks: str) -> str:
+        if self.interruption is not None:
+            # The recipe caught what was meant for the runner and went on: nothing may follow.
+            raise self.interruption
+        if name in self.asked:
+            self._stop(RecipeError(f"two steps are called {name!r}; a name is what a step is remembered by"))
+        self.asked.append(name)
+        if len(self.asked) > STEPS_MAX:
+            self._stop(RecipeError(f"the recipe asks for more than {STEPS_MAX} steps; a run has to fit into one commit"))
+        known = self._partition.steps.get(self._run.seq, {}).get(name)
+        if known is not None and known.asks != asks:
+            self._stop(RecipeError(f"step {name!r} was {known.asks} when the run began and is {asks} now; a new meaning needs a new name"))
+        return name
+
+    def _interruptible(self, act: Callable[[], V]) -> V:
+        try:
+            return act()
+        except (JoineryError, Waiting) as stop:
+            self._stop(stop)
+            raise
+
+    def _stop(self, stop: BaseException) -> None:
+        self.interruption = stop
+        raise stop
+
+
+def _as_stored(result: Any) -> Any:
+    return codec.untag(result) if isinstance(result, dict) and "is" in result else result
+
+
+def renew(run: Run, **changes: object) -> Run:
+    """The run with some fields changed."""
+    return replace(run, **changes)  # type: ignore[arg-type]  # fields of Run

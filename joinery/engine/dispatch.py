@@ -1,0 +1,275 @@
+"""Handles one envelope about a person: look, understand, decide, commit, and take the open runs as far as they go."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from joinery.domain.changes import Known, Reading, Stage, interpret
+from joinery.domain.events import Fact
+from joinery.domain.guard import Verdict, guard
+from joinery.domain.identity import IdentityKind, classify
+from joinery.domain.person import Absence, Person, Sighting
+from joinery.domain.policy import Policy
+from joinery.engine import codec
+from joinery.engine.context import renew
+from joinery.engine.envelope import Envelope, EnvelopeKind
+from joinery.engine.groups import HOLDERS, GroupBook
+from joinery.engine.journal import Run, RunStatus, run_id
+from joinery.engine.overlap import Overlap, overlap
+from joinery.engine.partition import Partition
+from joinery.engine.pauses import PauseBoard
+from joinery.engine.ports import Clock, Directory, Document, StateStore
+from joinery.engine.recipes import Catalogue
+from joinery.engine.retry import EngineTiming
+from joinery.engine.runner import Runner
+from joinery.engine.twins import TwinChecks
+from joinery.errors import Refused, StoreUnavailable, TryLater
+
+#: A wake that comes this much too early is sent once more.
+_EARLY = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dispatcher:
+    """Everything that handling a person's envelope takes."""
+
+    open_partition: Callable[[str], Partition]
+    store: StateStore
+    directory: Directory
+    groups: GroupBook
+    policy: Policy
+    catalogue: Catalogue
+    runner: Runner
+    checks: TwinChecks
+    pauses: PauseBoard
+    clock: Clock
+    timing: EngineTiming
+    deployment: str
+
+    def handle(self, envelope: Envelope) -> None:
+        """Handle a ``look`` or a ``wake``. Raises TryLater or Refused from the directory, LostRace, StoreUnavailable."""
+        stop_at = self.clock.monotonic() + self.timing.work_budget.total_seconds()
+        partition = self.open_partition(envelope.session_id)
+        if partition.is_new and envelope.kind is EnvelopeKind.WAKE:
+            return
+        again = partition.head.look_again_at
+        trouble: TryLater | Refused | None = None
+        if envelope.kind is EnvelopeKind.LOOK or (again is not None and again <= self.clock.now()):
+            try:
+                self._look(partition, envelope)
+            except StoreUnavailable:
+                raise
+            except (TryLater, Refused) as error:
+                # The directory does not answer. What was decided before goes on all the same; then the message goes back.
+                trouble = error
+        self._advance(partition, stop_at)
+        due = partition.next_due()
+        if envelope.kind is EnvelopeKind.WAKE and due is not None and timedelta(0) < due - self.clock.now() < _EARLY:
+            # The bus's clock runs ahead of ours: this wake was the one for that moment. The next one allows for it.
+            partition.schedule_wake(due + (due - self.clock.now()))
+        if trouble is not None:
+            raise trouble
+
+    # --- look and decide ---
+
+    def _look(self, partition: Partition, envelope: Envelope) -> None:
+        ids = self.groups.ids()
+        sighting = self.directory.look(envelope.subject_id, ids.values())
+        if isinstance(sighting, Person):
+            names = {identity: name for name, identity in ids.items()}
+            sighting = sighting.evolve(
+                groups=frozenset(names[identity.lower()] for identity in sighting.groups if identity.lower() in names)
+            )
+            sighting = sighting.remembering(partition.head.known.seen)
+        head = partition.head
+        if isinstance(sighting, Absence) and head.known.seen is None:
+            # Nobody we ever saw: a forged or very late message costs this read and leaves nothing behind.
+            return
+        before = partition.head.to_document()
+        self._decide(partition, sighting, envelope)
+        self._remember_groups(partition, head.known.seen, sighting, ids)
+        if partition.is_new or partition.head.to_document() != before:
+            partition.commit()
+
+    def _decide(self, partition: Partition, sighting: Sighting, envelope: Envelope) -> None:
+        now = self.clock.now()
+        head = partition.head
+        known = head.known
+        person = sighting if isinstance(sighting, Person) else known.seen
+        if person is None:
+            raise AssertionError("an absence without a person was filtered before")
+        identity = classify(person, self.policy.identity) if isinstance(sighting, Person) or head.identity is None else head.identity
+        known = replace(known, seen=person, absence=sighting if isinstance(sighting, Absence) else None)
+        if not identity.may_be_acted_upon:
+            # This look may be the stale one: what was in doubt before is looked at once more.
+            again = now + max(self.policy.timing.second_look, timedelta(seconds=1)) if head.known.doubts else None
+            partition.head = replace(head, known=replace(known, doubts={}), identity=identity, look_again_at=again)
+            self._tell(partition, envelope, "left alone", f"{identity.kind}: {identity.proof}", sighting, head.known)
+            return
+        reading = interpret(known, sighting, self.policy, now)
+        partition.head = replace(head, known=known, identity=identity, look_again_at=reading.look_again_at)
+        self._forget_rehearsals(partition, reading)
+        told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
+        news = told != head.told
+        verdicts = [self._act_on(partition, fact, reading, person, envelope, news=news) for fact in reading.facts]
+        # Once something acted, the baseline must move, or the next look would start it again.
+        only_rehearsed = Verdict.SHADOW in verdicts and Verdict.ACT not in verdicts
+        self._settle_baseline(partition, reading, now, shadowed=only_rehearsed)
+        if only_rehearsed:
+            # The same facts will be read from every look until something changes; they are recorded once.
+            partition.head = replace(partition.head, told=told)
+        if not reading.facts:
+            self._tell(partition, envelope, "waiting" if reading.look_again_at else "nothing", reading.why, sighting, head.known)
+
+    def _settle_baseline(self, partition: Partition, reading: Reading, now: datetime, *, shadowed: bool) -> None:
+        known = partition.head.known
+        if shadowed:
+            # The rehearsal is not the decision: the baseline stays, so that the fact can still be acted on later.
+            # So do its doubts: the evidence was ripe, and stays so while nothing changes.
+            # That they are here is not a decision but what was seen; without it their leave would not be one.
+            arrives = reading.episode.stage is Stage.ACTIVE and known.episode.stage in (Stage.NONE, Stage.PREHIRE)
+            stage = Stage.ACTIVE if arrives else known.episode.stage
+            here = replace(known, episode=replace(known.episode, stage=stage), doubts={**known.doubts, **reading.doubts})
+            partition.head = replace(partition.head, known=here)
+            return
+        moved = reading.baseline is not None and reading.baseline != known.baseline
+        partition.head = replace(
+            partition.head,
+            known=replace(
+                known,
+                baseline=reading.baseline if reading.baseline is not None else known.baseline,
+                decided_at=now if moved or reading.facts else known.decided_at,
+                episode=reading.episode,
+                doubts=reading.doubts,
+                group_decisions=reading.group_decisions,
+            ),
+        )
+
+    def _forget_rehearsals(self, partition: Partition, reading: Reading) -> None:
+        """A fact that no longer stands may be rehearsed again when it comes back."""
+        standing = {self.catalogue[type(fact)].name for fact in reading.facts if type(fact) in self.catalogue}
+        kept = tuple(identity for identity in partition.head.rehearsed if identity.partition("-")[0] in standing)
+        partition.head = replace(partition.head, rehearsed=kept)
+
+    def _act_on(self, partition: Partition, fact: Fact, reading: Reading, person: Person, envelope: Envelope, *, news: bool) -> Verdict:
+        """Start what the catalogue says, as far as the guard allows; returns what the guard allowed."""
+        workflow = self.catalogue.get(type(fact))
+        decision = guard(workflow.name if workflow else None, self.policy)
+        if workflow is None or decision.verdict is Verdict.RECORD:
+            if news:
+                partition.audit("fact", decision.why, cause=envelope.cause, fact=codec.tag(fact), reading=reading.why)
+            return Verdict.RECORD
+        shadow = decision.verdict is Verdict.SHADOW
+        mode = "shadow" if shadow else "live"
+        episode = reading.episode.number
+        counter = f"{episode}.{workflow.name}.{mode}"
+        ordinal = partition.head.ordinals.get(counter, 0) + 1
+        if shadow and any(identity.startswith(f"{workflow.name}-{episode}-") for identity in partition.head.rehearsed):
+            return Verdict.SHADOW
+        identity = run_id(
+            deployment=self.deployment, partition=partition.name, episode=episode, workflow=workflow.name, ordinal=ordinal, mode=mode
+        )
+        supersedes = () if shadow else self._overtake(partition, fact, identity)
+        run = Run(
+            seq=partition.head.runs + 1,
+            id=identity,
+            workflow=workflow.name,
+            version=workflow.version,
+            fact=codec.tag(fact),
+            person=person,
+            episode=episode,
+            mode=mode,
+            started_at=self.clock.now(),
+            supersedes=supersedes,
+        )
+        partition.head = replace(
+            partition.head,
+            runs=run.seq,
+            ordinals={**partition.head.ordinals, counter: ordinal},
+            rehearsed=(*partition.head.rehearsed, identity) if shadow else partition.head.rehearsed,
+        )
+        partition.audit("fact", reading.why, cause=envelope.cause, fact=codec.tag(fact), identity=codec.to_document(_proof(partition)))
+        partition.audit("run started", decision.why, run=identity, personal=_card(person), workflow=workflow.name, version=workflow.version)
+        partition.start_run(run)
+        return decision.verdict
+
+    def _overtake(self, partition: Partition, fact: Fact, by: str) -> tuple[int, ...]:
+        overtaken = []
+        for run in list(partition.runs.values()):
+            if run.mode == "live" and overlap(fact, run.workflow) is Overlap.SUPERSEDE:
+                if run.status is RunStatus.OPEN:
+                    partition.audit("run overtaken", f"by {by}; its open intents are resolved first", run=run.id)
+                    partition.save_run(renew(run, status=RunStatus.SUPERSEDING, due=None, waiting_for=""))
+                overtaken.append(run.seq)
+        return tuple(overtaken)
+
+    def _tell(self, partition: Partition, envelope: Envelope, action: str, why: str, sighting: Sighting, before: Known) -> None:
+        """Put a look that started nothing into the audit, once for each new situation: not again for every repeat."""
+        absent = isinstance(sighting, Absence)
+        changed = sorted(_differences(before.seen, sighting)) if isinstance(sighting, Person) else []
+        enabled = isinstance(sighting, Person) and sighting.account_enabled
+        told = _digest({"action": action, "why": why, "absent": absent, "enabled": enabled})
+        if told == partition.head.told and not changed:
+            return
+        partition.head = replace(partition.head, told=told)
+        partition.audit(action, why, cause=envelope.cause, changed=changed, absent=absent)
+
+    def _remember_groups(self, partition: Partition, before: Person | None, sighting: Sighting, ids: dict[str, str]) -> None:
+        """Keep the index of who is in which watched group: gained rows before the commit, lost ones after it."""
+        if isinstance(sighting, Absence):
+            return
+        subject = partition.name.partition("|")[2]
+        for name in sighting.groups - (before.groups if before else frozenset()):
+            self.store.put_index(HOLDERS, f"{ids[name]}|{subject}", {})
+        for name in (before.groups if before else frozenset()) - sighting.groups:
+            if name in ids:
+                key = f"{ids[name]}|{subject}"
+                partition.afterwards(lambda key=key: self.store.delete_index(HOLDERS, key))  # type: ignore[misc]  # bound per turn
+
+    # --- runs and checks ---
+
+    def _advance(self, partition: Partition, stop_at: float) -> None:
+        pauses = self.pauses.read()
+        now = self.clock.now
+        for run in _oldest_first(partition.runs.values()):
+            current = partition.runs.get(run.seq)
+            if current is not None and (current.due is None or current.due <= now()):
+                self.runner.advance(partition, current, pauses=pauses, stop_at=stop_at)
+        if pauses.reason_for("*") is None:
+            self.checks.carry_out(partition)
+
+
+def _digest(situation: Document) -> str:
+    return hashlib.sha256(codec.to_bytes(situation)).hexdigest()[:16]
+
+
+def _oldest_first(runs: Iterable[Run]) -> list[Run]:
+    return sorted(runs, key=lambda run: run.seq)
+
+
+def _differences(before: Person | None, now: Person) -> set[str]:
+    """Names of the fields that differ from the last read; all that is new at first sight is one word."""
+    if before is None:
+        return {"first sight"}
+    old, new = codec.to_document(before), codec.to_document(now)
+    return {name for name in new if old.get(name) != new[name]}
+
+
+def _proof(partition: Partition) -> IdentityKind:
+    identity = partition.head.identity
+    if identity is None:
+        raise AssertionError("the identity is decided before any fact")
+    return identity
+
+
+def _card(person: Person) -> Document:
+    """What a reader of the audit needs to recognise a person; it can be erased."""
+    return {
+        "name": person.name,
+        "address": person.address,
+        "department": person.department,
+        "manager": person.manager.display_name if person.manager else "",
+    }

@@ -1,0 +1,323 @@
+"""The effect protocol: an outside effect is done once, and a later read shows that it was done.
+
+A create looks before it creates, commits an intent with the moment after which it must not start, performs, and commits
+the result with the read-back. When the outcome is unknown, or a crash left an intent behind, it waits until nothing of
+ours can still be on its way *and* visible only later, looks twice, adopts what it finds, and only then performs again.
+A write to a target value needs no intent: repeating it is harmless.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from joinery.domain.guard import Pauses
+from joinery.domain.tickets import Order, ReadBack, Result
+from joinery.engine import codec
+from joinery.engine.journal import Check, Run, Step, StepState, effect_key
+from joinery.engine.partition import Partition
+from joinery.engine.ports import Clock, Randomness, ServiceDesk
+from joinery.engine.retry import BUSY, REFUSED, EngineTiming, RetryPolicy
+from joinery.errors import OutcomeUnknown, Refused, TryLater, Waiting
+
+
+class Effects:
+    """Carries out the orders of one run in one partition."""
+
+    def __init__(
+        self,
+        partition: Partition,
+        run: Run,
+        *,
+        desk: ServiceDesk,
+        clock: Clock,
+        randomness: Randomness,
+        timing: EngineTiming,
+        pauses: Pauses,
+        deployment: str,
+        stop_at: float,
+    ) -> None:
+        self._partition = partition
+        self._run = run
+        self._desk = desk
+        self._clock = clock
+        self._randomness = randomness
+        self._timing = timing
+        self._pauses = pauses
+        self._deployment = deployment
+        self._stop_at = stop_at
+
+    def settle(self, name: str, order: Order) -> Step:
+        """Bring one step to ``DONE`` or ``FAILED``.
+
+        Raises:
+            Waiting: not yet; the step says when to go on. Its state is saved in the partition.
+        """
+        step = self._step(name, order)
+        if step.state in (StepState.DONE, StepState.FAILED):
+            return step
+        self._may_act()
+        if step.due and self._clock.now() < step.due:
+            raise Waiting(until=step.due, why=f"{name}: {step.trouble or 'not due yet'}")
+        try:
+            if not order.creates:
+                return self._write(step, order)
+            if step.state is StepState.INTENT:
+                return self._resolve(step, order)
+            return self._create(step, order)
+        except TryLater as error:
+            return self._later(step, str(error), BUSY, asked=error.after)
+        except Refused as error:
+            return self._later(step, f"refused: {error}", REFUSED)
+        except OutcomeUnknown as error:
+            return self._unknown(step, str(error))
+
+    def abandon(self, step: Step) -> Step:
+        """The run ends without it: find out what became of this step, without ever performing it.
+
+        Raises:
+            Waiting: an open intent may still land.
+        """
+        if step.state is StepState.RETRY:
+            return self._save(step, state=StepState.ABANDONED, due=None)
+        if step.state is not StepState.INTENT or step.order is None:
+            return step
+        if step.due and self._clock.now() < step.due:
+            raise Waiting(until=step.due, why=f"{step.name}: finding out whether it happened")
+        order: Order = codec.untag(step.order)
+        try:
+            found = self._found_after_deadline(step, order)
+        except (TryLater, Refused) as error:
+            decision = BUSY.decide(
+                now=self._clock.now(),
+                first_tried_at=step.first_tried_at or self._clock.now(),
+                tries=step.tries + 1,
+                horizon=self._timing.horizon,
+                randomness=self._randomness,
+                asked=error.after if isinstance(error, TryLater) else None,
+            )
+            if decision.at is not None:
+                self._save(step, due=decision.at, tries=step.tries + 1, trouble=str(error))
+                raise Waiting(until=decision.at, why=f"{step.name}: {error}") from None
+            # Whoever waits for the end of this run has waited long enough; the twin check goes on asking.
+            why = f"{step.name}: nobody could find out whether it happened and the run ends without it: {error}"
+            self._partition.audit("alert", why, run=self._run.id, step=step.name)
+            found = ()
+        if found:
+            self._twin_check(step, order, ours=_id_of(found[0]))
+            self._partition.audit(
+                "step adopted", "it had happened, and the run ends without asking for it", run=self._run.id, step=step.name
+            )
+            return self._save(step, state=StepState.DONE, result=codec.tag(found[0]), due=None)
+        self._twin_check(step, order, ours=None)
+        self._partition.audit("step abandoned", "it did not happen, and must not any more", run=self._run.id, step=step.name)
+        return self._save(step, state=StepState.ABANDONED, due=None)
+
+    def verify(self, step: Step) -> Step:
+        """Read an effect back again; after the last pause it is ``unverified``.
+
+        Raises:
+            Waiting: it does not show yet.
+        """
+        if step.verified is not None or step.state is not StepState.DONE or step.order is None:
+            return step
+        if step.due and self._clock.now() < step.due:
+            raise Waiting(until=step.due, why=f"{step.name}: {step.trouble or 'to be read back'}")
+        self._may_act()
+        order: Order = codec.untag(step.order)
+        result: Result = codec.untag(step.result)
+        try:
+            if not order.creates:
+                result = self._desk.perform(order, step.key, within=self._timing.call_deadline)
+            seen = self._desk.read_back(order, step.key, result)
+        except (TryLater, Refused, OutcomeUnknown) as error:
+            return self._not_read(step, error)
+        return self._remember_verification(step, seen)
+
+    # --- the protocol's parts ---
+
+    def _create(self, step: Step, order: Order) -> Step:
+        found = self._desk.find(order, step.key, quick=step.tries == 0)
+        if found:
+            return self._adopt(step, order, found[0])
+        similar = self._desk.find_similar(order)
+        if similar is not None:
+            return self._adopt(step, order, similar)
+        now = self._clock.now()
+        not_after = now + self._timing.call_deadline
+        step = self._save(
+            step,
+            state=StepState.INTENT,
+            not_after=not_after,
+            looked_at=None,
+            due=not_after + self._desk.search_lag,
+            first_tried_at=step.first_tried_at or now,
+        )
+        self._partition.audit("step intended", run=self._run.id, step=step.name, key=step.key)
+        self._partition.commit()
+        if self._clock.now() >= not_after:
+            raise TryLater("the commit of the intent took longer than the call may take; nothing was sent")
+        result = self._desk.perform(order, step.key, within=not_after - self._clock.now())
+        return self._done(step, order, result)
+
+    def _write(self, step: Step, order: Order) -> Step:
+        step = replace(step, first_tried_at=step.first_tried_at or self._clock.now())
+        result = self._desk.perform(order, step.key, within=self._timing.call_deadline)
+        return self._done(step, order, result)
+
+    def _resolve(self, step: Step, order: Order) -> Step:
+        """An intent is open: the outcome is unknown, after a restart or a lost answer."""
+        found = self._found_after_deadline(step, order)
+        if found:
+            return self._adopt(step, order, found[0])
+        self._twin_check(step, order, ours=None)
+        self._partition.audit("step not found", "it did not happen; performing it again", run=self._run.id, step=step.name)
+        return self._create(replace(step, state=StepState.RETRY, tries=step.tries + 1), order)
+
+    def _found_after_deadline(self, step: Step, order: Order) -> tuple[Result, ...]:
+        """Look once the call can no longer start and has become visible, and a second time one lag later."""
+        now, lag = self._clock.now(), self._desk.search_lag
+        visible_at = (step.not_after or now) + lag
+        if now < visible_at:
+            self._wait(step, visible_at, "finding out whether it happened")
+        found = self._desk.find(order, step.key)
+        if found:
+            return found
+        if step.looked_at is None:
+            step = self._save(step, looked_at=now)
+            self._wait(step, now + lag, "not found; looking a second time")
+        elif now < step.looked_at + lag:
+            self._wait(step, step.looked_at + lag, "not found; looking a second time")
+        return ()
+
+    def _adopt(self, step: Step, order: Order, result: Result) -> Step:
+        self._partition.audit("step adopted", "found before it was repeated", run=self._run.id, step=step.name, key=step.key)
+        if hasattr(result, "how"):
+            result = replace(result, how="adopted")  # type: ignore[arg-type]  # the results that say how are dataclasses
+        return self._done(step, order, result)
+
+    def _done(self, step: Step, order: Order, result: Result) -> Step:
+        unread: TryLater | Refused | OutcomeUnknown | None = None
+        seen = ReadBack(ok=False)
+        try:
+            seen = self._desk.read_back(order, step.key, result)
+        except (TryLater, Refused, OutcomeUnknown) as error:
+            unread = error
+        step = replace(step, state=StepState.DONE, result=codec.tag(result), due=None, looked_at=None, trouble="")
+        if order.creates:
+            self._twin_check(step, order, ours=_id_of(result))
+        self._partition.audit("step done", run=self._run.id, step=step.name, key=step.key, result=codec.to_document(result))
+        step = self._not_read(step, unread) if unread else self._remember_verification(step, seen)
+        self._partition.commit()
+        return step
+
+    def _not_read(self, step: Step, error: TryLater | Refused | OutcomeUnknown) -> Step:
+        """A desk that does not answer has not said that it is not so: ask for as long as any step is tried."""
+        if isinstance(error, Refused):
+            return self._remember_verification(step, ReadBack(ok=False, detail=str(error)))
+        now = self._clock.now()
+        decision = BUSY.decide(
+            now=now,
+            first_tried_at=step.first_tried_at or now,
+            tries=step.tries + 1,
+            horizon=self._timing.horizon,
+            randomness=self._randomness,
+            asked=error.after if isinstance(error, TryLater) else None,
+        )
+        if decision.at is None:
+            return self._remember_verification(
+                replace(step, verify_tries=len(self._timing.verify_pauses)), ReadBack(ok=False, detail=str(error))
+            )
+        return self._save(step, due=decision.at, tries=step.tries + 1, first_tried_at=step.first_tried_at or now, trouble=str(error))
+
+    def _remember_verification(self, step: Step, seen: ReadBack) -> Step:
+        if seen.ok:
+            self._partition.audit("step verified", seen.detail, run=self._run.id, step=step.name)
+            return self._save(step, verified=True, due=None, trouble="")
+        pauses = self._timing.verify_pauses
+        if step.verify_tries < len(pauses):
+            due = self._clock.now() + pauses[step.verify_tries]
+            return self._save(step, verify_tries=step.verify_tries + 1, due=due, trouble=seen.detail)
+        self._partition.audit("step unverified", seen.detail, run=self._run.id, step=step.name)
+        self._partition.audit("alert", f"{step.name}: answered with success, but {seen.detail}", run=self._run.id, step=step.name)
+        return self._save(step, verified=False, due=None, trouble=seen.detail)
+
+    def _twin_check(self, step: Step, order: Order, *, ours: str | None) -> None:
+        if self._run.mode != "live":
+            return
+        # Counted from the last moment at which a call of ours could have started.
+        due = max(self._clock.now(), step.not_after or self._clock.now()) + self._timing.twin_check_after
+        check = Check(key=step.key, due=due, run=self._run.id, step=step.name, order=codec.tag(order), ours=ours)
+        self._partition.save_check(check)
+
+    def _later(self, step: Step, trouble: str, policy: RetryPolicy, asked: timedelta | None = None) -> Step:
+        """Certainly not done by this try; an intent of an earlier try stays an intent."""
+        now = self._clock.now()
+        first = step.first_tried_at or now
+        latest = self._partition.steps.get(self._run.seq, {}).get(step.name, step)
+        if step.due is not None and now - step.due > policy.wait_max:
+            # It was due long ago and nobody tried: the run was paused, or all of us were down. That time does not count.
+            first = now
+        decision = policy.decide(
+            now=now,
+            first_tried_at=first,
+            tries=latest.tries + 1,
+            horizon=self._timing.horizon,
+            randomness=self._randomness,
+            asked=asked,
+        )
+        # The intent that this very try committed is settled: the call was not accepted. One that was found open is not.
+        state = StepState.INTENT if step.state is StepState.INTENT else StepState.RETRY
+        if decision.at is None and state is StepState.RETRY:
+            self._partition.audit("step failed", trouble, run=self._run.id, step=step.name, tries=latest.tries + 1)
+            # The alert comes with the end of the run, which this step now decides.
+            return self._save(latest, state=StepState.FAILED, due=None, trouble=trouble, tries=latest.tries + 1)
+        at = decision.at or now + policy.wait_max
+        if decision.at is None and not latest.overdue:
+            self._partition.audit("alert", f"{step.name}: still unknown whether it happened: {trouble}", run=self._run.id, step=step.name)
+            latest = replace(latest, overdue=True)
+        if trouble != latest.trouble:
+            self._partition.audit("step delayed", trouble, run=self._run.id, step=step.name, tries=latest.tries + 1)
+            if policy is REFUSED:
+                self._partition.audit("alert", f"{step.name}: {trouble}", run=self._run.id, step=step.name)
+        self._save(latest, state=state, due=at, tries=latest.tries + 1, trouble=trouble, first_tried_at=first)
+        raise Waiting(until=at, why=f"{step.name}: {trouble}")
+
+    def _unknown(self, step: Step, trouble: str) -> Step:
+        step = self._partition.steps[self._run.seq].get(step.name, step) if self._run.seq in self._partition.steps else step
+        if step.state is not StepState.INTENT:
+            # A write to a target value: repeat it.
+            return self._later(step, trouble, BUSY)
+        until = (step.not_after or self._clock.now()) + self._desk.search_lag
+        self._partition.audit("step unknown", trouble, run=self._run.id, step=step.name, key=step.key)
+        self._save(step, due=until, trouble=trouble)
+        raise Waiting(until=until, why=f"{step.name}: finding out whether it happened")
+
+    # --- small things ---
+
+    def _step(self, name: str, order: Order) -> Step:
+        steps = self._partition.steps.get(self._run.seq, {})
+        if name in steps:
+            return steps[name]
+        key = effect_key(deployment=self._deployment, run=self._run.id, step=name)
+        return Step(n=len(steps) + 1, name=name, asks=type(order).__name__, key=key, order=codec.tag(order))
+
+    def _save(self, step: Step, **changes: object) -> Step:
+        return self._partition.save_step(self._run, replace(step, **changes))  # type: ignore[arg-type]  # fields of Step
+
+    def _wait(self, step: Step, until: datetime, why: str) -> None:
+        self._save(step, due=until)
+        raise Waiting(until=until, why=f"{step.name}: {why}")
+
+    def _may_act(self) -> None:
+        reason = self._pauses.reason_for(self._run.workflow)
+        now = self._clock.now()
+        if reason is not None and self._run.mode == "live":
+            raise Waiting(until=now + self._timing.pause_recheck, why=f"paused: {reason}")
+        if self._clock.monotonic() >= self._stop_at:
+            raise Waiting(until=now, why="enough work for one message; going on with the next")
+
+
+def _id_of(result: Result) -> str | None:
+    identity = getattr(result, "id", None)
+    return str(identity) if identity is not None else None

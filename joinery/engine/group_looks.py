@@ -1,0 +1,75 @@
+"""Handles an envelope about a watched group: who is in it, who was, and a look for each person who differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
+from joinery.engine.groups import HOLDERS, GroupBook
+from joinery.engine.ports import Clock, Directory, MessageQueue, Outgoing, StateStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupLooks:
+    """Turns news about groups into looks at people."""
+
+    store: StateStore
+    queue: MessageQueue
+    directory: Directory
+    groups: GroupBook
+    clock: Clock
+
+    def handle(self, envelope: Envelope) -> int:
+        """Send a look to each person concerned; returns how many. Raises what the directory and the queue raise."""
+        group = envelope.subject_id
+        if group not in self.groups.ids().values():
+            # It may be the one whose name was missing until now.
+            self.groups.refresh()
+            if group not in self.groups.ids().values():
+                return 0
+        people: frozenset[str] = frozenset()
+        nested: frozenset[str] = frozenset()
+        if envelope.members:
+            people, nested = self.directory.people_among(envelope.members)
+            typed = people | nested
+            # An id that the directory does not know any more may be a nested group that is gone: then everybody is compared.
+            compare = bool({member.lower() for member in envelope.members} - {one.lower() for one in typed})
+        else:
+            compare = True
+        for inner in nested:
+            people |= self.directory.people_in(inner)
+        if compare or nested:
+            now = frozenset(identity.lower() for identity in self.directory.people_in(group))
+            people |= now ^ self._holders(group)
+            if not now:
+                self._look_for_successor(envelope)
+        subjects = sorted(person_subject(identity) for identity in people)
+        looks = [
+            Envelope(
+                tenant=envelope.tenant,
+                subject=subject,
+                kind=EnvelopeKind.LOOK,
+                cause=f"{envelope.cause} about a group",
+                at=self.clock.now(),
+            )
+            for subject in subjects
+        ]
+        if looks:
+            self.queue.send(Outgoing(body=look.encode(), session_id=look.session_id) for look in looks)
+        return len(looks)
+
+    def _look_for_successor(self, envelope: Envelope) -> None:
+        """An empty group may be one that was deleted: another with its name may have taken its place."""
+        before = set(self.groups.ids().values())
+        self.groups.refresh(force=True)
+        for successor in sorted(set(self.groups.ids().values()) - before):
+            look = replace(envelope, subject=group_subject(successor), members=())
+            self.queue.send([Outgoing(body=look.encode(), session_id=look.session_id)])
+
+    def _holders(self, group: str) -> frozenset[str]:
+        holders: set[str] = set()
+        after = ""
+        while rows := self.store.list_index(HOLDERS, prefix=f"{group}|", after=after):
+            holders |= {row.name.partition("|")[2].partition(":")[2] for row in rows}
+            after = rows[-1].name
+        return frozenset(holders)

@@ -1,0 +1,103 @@
+"""The watched groups: policy speaks of them by name, the directory by id. The exchange is kept in a shared row."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from joinery.domain.moments import from_text, to_text
+from joinery.engine.ports import Clock, Directory, Document, StateStore
+from joinery.errors import LostRace
+
+#: Names of the shared row and of the index of who is in which group.
+WATCHED, HOLDERS = "watched-groups", "holders"
+#: How long the names are believed without asking the directory again.
+_FRESH = timedelta(hours=1)
+#: How long one process believes what it read from the store.
+_REREAD = timedelta(seconds=30)
+
+
+class GroupBook:
+    """Names and ids of the watched groups. Thread-safe."""
+
+    def __init__(self, names: Iterable[str], *, store: StateStore, directory: Directory, clock: Clock) -> None:
+        self._names = tuple(names)
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ids: dict[str, str] | None = None
+        self._missing: tuple[str, ...] = ()
+        self._resolved_at: datetime | None = None
+        self._read_at: datetime | None = None
+        #: Whether this process has asked the directory itself.
+        self._asked_here = False
+
+    def refresh(self, *, force: bool = False) -> None:
+        """Ask the directory where it is time: once in each process, every hour, and while a name is missing. Raises TryLater or Refused."""
+        known = self._known()
+        if (
+            not force
+            and self._asked_here
+            and known is not None
+            and not self._missing
+            and self._resolved_at
+            and self._clock.now() - self._resolved_at < _FRESH
+        ):
+            return
+        found = {group.name: group.id.lower() for group in self._directory.resolve_groups(self._names)}
+        etag, _ = self._store.read_shared(WATCHED)
+        # A group that is not found by its name any more was renamed, or deleted. Its id still tells who is in it: whoever it
+        # protected stays protected until the name is found again.
+        ids = {**{name: one for name, one in (known or {}).items() if one not in found.values()}, **found}
+        document: Document = {"at": to_text(self._clock.now()), "ids": ids, "missing": sorted(set(self._names) - set(found))}
+        # Another worker may ask at the same time; its answer is as fresh as ours.
+        with contextlib.suppress(LostRace):
+            self._store.replace_shared(WATCHED, document, expected=etag)
+        with self._lock:
+            self._asked_here = True
+            self._take(document)
+
+    def ids(self) -> dict[str, str]:
+        """Name -> id of every watched group that exists. Asks the directory only if nobody ever did."""
+        known = self._known()
+        if known is None:
+            self.refresh(force=True)
+            known = self._known() or {}
+        return known
+
+    def missing(self) -> tuple[str, ...]:
+        """Names that policy mentions and the directory does not have."""
+        self.ids()
+        return self._missing
+
+    def names_of(self, ids: Iterable[str]) -> frozenset[str]:
+        """Exchange ids for names; ids that are not watched are left out."""
+        wanted = {identity.lower() for identity in ids}
+        return frozenset(name for name, identity in self.ids().items() if identity in wanted)
+
+    def watches(self, group_id: str) -> bool:
+        """Whether a notification about this group may concern us.
+
+        True for every group while a watched name is missing: this may be the one, made just now.
+        """
+        known = self._known()
+        return known is None or bool(self._missing) or group_id.lower() in known.values()
+
+    def _known(self) -> dict[str, str] | None:
+        with self._lock:
+            now = self._clock.now()
+            if self._read_at is None or now - self._read_at >= _REREAD:
+                _, document = self._store.read_shared(WATCHED)
+                if document is not None:
+                    self._take(document)
+                self._read_at = now
+            return self._ids
+
+    def _take(self, document: Document) -> None:
+        # A name that policy no longer mentions is no longer watched, whatever an older row says.
+        self._ids = {name: identity for name, identity in document["ids"].items() if name in self._names}
+        self._missing = tuple(name for name in self._names if name not in self._ids or name in document.get("missing", ()))
+        self._resolved_at = from_text(document["at"])

@@ -1,0 +1,195 @@
+"""What a partition remembers: the head, runs, steps, checks; and how their rows are named.
+
+Names sort as text. The open range (read by every look) holds ``check.…`` and ``run.<seq>`` with ``run.<seq>.step.<n>``;
+above it lie ``~audit.<seq>``, ``~closed.<seq>…`` and ``~personal.<seq>``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from joinery.domain.changes import Episode, Known
+from joinery.domain.identity import IdentityKind
+from joinery.domain.person import Person
+from joinery.engine import codec
+from joinery.engine.ports import Document, Row
+
+
+class RunStatus(StrEnum):
+    """How a run stands, or ended."""
+
+    OPEN = "open"
+    #: A later fact overtook it; its open intents are being resolved.
+    SUPERSEDING = "superseding"
+    SUPERSEDED = "superseded"
+    #: Every effect was read back.
+    VERIFIED = "verified"
+    #: Something was answered with success and still is not so.
+    UNVERIFIED = "unverified"
+    FAILED = "failed"
+    #: Ended in shadow: nothing outside was touched.
+    PLANNED = "planned"
+
+
+class StepState(StrEnum):
+    """How far a step is."""
+
+    #: Not done, certainly; ``due`` says when to try again.
+    RETRY = "retry"
+    #: About to be sent, or sent with an unknown outcome.
+    INTENT = "intent"
+    DONE = "done"
+    #: Given up for good.
+    FAILED = "failed"
+    #: Its run was superseded before it was done.
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One cooking of a recipe for one fact about one person."""
+
+    seq: int
+    id: str
+    workflow: str
+    #: The recipe's version when the run began; it stays.
+    version: int
+    fact: Document
+    person: Person
+    episode: int
+    #: ``live`` or ``shadow``.
+    mode: str
+    status: RunStatus = RunStatus.OPEN
+    started_at: datetime
+    closed_at: datetime | None = None
+    #: When to go on; None: at once.
+    due: datetime | None = None
+    #: What it waits for, in words.
+    waiting_for: str = ""
+    #: Seqs of the runs this one overtook, and their tickets.
+    supersedes: tuple[int, ...] = ()
+    #: Why it failed, without names or addresses.
+    reason: str = ""
+
+    @property
+    def row(self) -> str:
+        """The row's name in the open range."""
+        return f"run.{self.seq:06d}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step of a run; effects and values alike."""
+
+    n: int
+    name: str
+    #: The class of the order, or ``value``.
+    asks: str
+    key: str = ""
+    state: StepState = StepState.RETRY
+    order: Document | None = None
+    result: Any = None
+    #: True once a later read showed it; None while it is open; values need none.
+    verified: bool | None = None
+    verify_tries: int = 0
+    #: The write must not start at or after this moment.
+    not_after: datetime | None = None
+    #: When the first look after an unknown outcome found nothing.
+    looked_at: datetime | None = None
+    due: datetime | None = None
+    first_tried_at: datetime | None = None
+    tries: int = 0
+    #: Somebody was told that its outcome is unknown for longer than a step is tried.
+    overdue: bool = False
+    #: The last answer that was not a success, or what the read-back saw.
+    trouble: str = ""
+
+    def row(self, run: Run) -> str:
+        """The row's name in the open range."""
+        return f"{run.row}.step.{self.n:03d}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """A twin check: some time after a create, how many objects carry its key?"""
+
+    key: str
+    due: datetime
+    run: str
+    step: str
+    order: Document
+    #: The object that is ours; None when the run gave up on the create.
+    ours: str | None
+    tries: int = 0
+    first_tried_at: datetime | None = None
+
+    @property
+    def row(self) -> str:
+        """The row's name in the open range."""
+        return f"check.{self.key}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """The one row that every commit of a partition replaces."""
+
+    known: Known = field(default_factory=Known)
+    identity: IdentityKind | None = None
+    look_again_at: datetime | None = None
+    #: Runs ever started here; the next one's seq.
+    runs: int = 0
+    #: ``<episode>.<workflow>.<mode>`` -> how many runs of it began.
+    ordinals: dict[str, int] = field(default_factory=dict)
+    #: Ids of shadow runs for facts that still stand.
+    rehearsed: tuple[str, ...] = ()
+    #: Hash of what was last said in the audit about a look, so that a standing situation is told once.
+    told: str = ""
+    audit_seq: int = 0
+    audit_hash: str = ""
+    #: The index row that will wake this partition, and the moment for which a message was last scheduled.
+    due_key: str = ""
+    wake_at: datetime | None = None
+
+    def to_document(self) -> Document:
+        """As JSON."""
+        return codec.to_document(self)
+
+    @classmethod
+    def from_document(cls, document: Document) -> Head:
+        """From JSON."""
+        return codec.from_document(document, cls)
+
+    @property
+    def episode(self) -> Episode:
+        """Where the person stands."""
+        return self.known.episode
+
+
+def run_row(run: Run) -> Row:
+    """The run as a row of the open range."""
+    return Row(name=run.row, data=codec.to_document(run))
+
+
+def step_row(run: Run, step: Step) -> Row:
+    """The step as a row of the open range."""
+    return Row(name=step.row(run), data=codec.to_document(step))
+
+
+def run_id(*, deployment: str, partition: str, episode: int, workflow: str, ordinal: int, mode: str) -> str:
+    """The same fact gives the same id: ``joiner-1-1-live-…`` with 50 bits over all its parts."""
+    parts = "\x1f".join((deployment, partition, str(episode), workflow, str(ordinal), mode))
+    return f"{workflow}-{episode}-{ordinal}-{mode}-{_base32(parts, 10)}".lower()
+
+
+def effect_key(*, deployment: str, run: str, step: str) -> str:
+    """K: the deployment and 80 bits over deployment, run and step, e.g. ``local-K5WXGZLTMVRXE4TF``. It travels with a create."""
+    return f"{deployment}-{_base32(chr(31).join((deployment, run, step)), 16)}"
+
+
+def _base32(text: str, length: int) -> str:
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:length]

@@ -1,0 +1,48 @@
+"""Messages that nobody can understand, kept with the reason and the remedy until a person has looked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from joinery.domain.moments import from_text, to_text
+from joinery.engine.ports import Clock, Randomness, StateStore
+
+#: The index of parked messages.
+PARKED = "parked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParkedMessage:
+    """One message that was taken out of the queue unhandled."""
+
+    id: str
+    at: datetime
+    reason: str
+    remedy: str
+    #: The body as text; what is not UTF-8 is shown with replacement characters.
+    body: str
+
+
+class ParkingLot:
+    """The parked table."""
+
+    def __init__(self, store: StateStore, *, clock: Clock, randomness: Randomness) -> None:
+        self._store = store
+        self._clock = clock
+        self._randomness = randomness
+
+    def park(self, body: bytes, *, reason: str, remedy: str) -> None:
+        """Keep it. Raises StoreUnavailable."""
+        now = to_text(self._clock.now())
+        data = {"at": now, "reason": reason[:500], "remedy": remedy, "body": body.decode("utf-8", "replace")[:16_000]}
+        self._store.put_index(PARKED, f"{now}|{self._randomness.token()[:8]}", data)
+
+    def listed(self) -> tuple[ParkedMessage, ...]:
+        """All of them, oldest first."""
+        return tuple(
+            ParkedMessage(
+                id=row.name, at=from_text(row.data["at"]), reason=row.data["reason"], remedy=row.data["remedy"], body=row.data["body"]
+            )
+            for row in self._store.list_index(PARKED)
+        )

@@ -1,0 +1,185 @@
+"""One person's partition: read once, changed by commits, each atomic and each followed by the wake it needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from joinery.domain.moments import to_text
+from joinery.engine import audit, codec
+from joinery.engine.envelope import Envelope, EnvelopeKind
+from joinery.engine.journal import Check, Head, Run, Step, run_row, step_row
+from joinery.engine.ports import Clock, Commit, Document, MessageQueue, Outgoing, Randomness, Row, StateStore
+from joinery.errors import QueueUnavailable
+
+_log = logging.getLogger(__name__)
+
+#: Index names.
+DUE, PERSONS, OPEN_RUNS, RUNS = "due", "persons", "open-runs", "runs"
+
+
+class Partition:
+    """What is stored about one subject, with the changes that the next commit will write."""
+
+    def __init__(self, name: str, *, store: StateStore, queue: MessageQueue | None, clock: Clock, randomness: Randomness) -> None:
+        self.name = name
+        self.clock = clock
+        self._store = store
+        self._queue = queue
+        self._randomness = randomness
+        self._put: dict[str, Row] = {}
+        self._delete: set[str] = set()
+        self._after: list[Callable[[], None]] = []
+        self.runs: dict[int, Run] = {}
+        self.steps: dict[int, dict[str, Step]] = {}
+        self.checks: dict[str, Check] = {}
+        snapshot = store.read(name)
+        self._etag = snapshot.etag
+        self.head = Head.from_document(snapshot.head) if snapshot.head else Head()
+        for row in snapshot.rows:
+            self._take(row)
+
+    def _take(self, row: Row) -> None:
+        kind, _, rest = row.name.partition(".")
+        if kind == "check":
+            check = codec.from_document(row.data, Check)
+            self.checks[check.key] = check
+        elif "." not in rest:
+            run = codec.from_document(row.data, Run)
+            self.runs[run.seq] = run
+        else:
+            step = codec.from_document(row.data, Step)
+            self.steps.setdefault(int(rest.partition(".")[0]), {})[step.name] = step
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing was ever committed here."""
+        return self._etag is None
+
+    def closed_rows(self, seq: int) -> tuple[Row, ...]:
+        """The stored rows of an ended run, itself first."""
+        return self._store.scan(self.name, f"~closed.{seq:06d}")
+
+    # --- changes, written by the next commit ---
+
+    def save_run(self, run: Run) -> Run:
+        """Insert or replace an open run."""
+        self.runs[run.seq] = run
+        self._write(run_row(run))
+        return run
+
+    def save_step(self, run: Run, step: Step) -> Step:
+        """Insert or replace a step of an open run."""
+        self.steps.setdefault(run.seq, {})[step.name] = step
+        self._write(step_row(run, step))
+        return step
+
+    def save_check(self, check: Check) -> None:
+        """Insert or replace a twin check."""
+        self.checks[check.key] = check
+        self._write(Row(name=check.row, data=codec.to_document(check)))
+
+    def drop_check(self, check: Check) -> None:
+        """The check is settled."""
+        del self.checks[check.key]
+        self._remove(check.row)
+
+    def start_run(self, run: Run) -> None:
+        """A new run: its index rows are written now, itself by the next commit."""
+        self._store.put_index(RUNS, f"{to_text(run.started_at)}|{self.name}|{run.seq:06d}", {"id": run.id})
+        self._store.put_index(OPEN_RUNS, f"{self.name}|{run.seq:06d}", {"id": run.id, "at": to_text(run.started_at)})
+        self.save_run(run)
+
+    def close_run(self, run: Run) -> None:
+        """Move an ended run out of the open range, steps and all."""
+        closed = replace(run, closed_at=self.clock.now(), due=None, waiting_for="")
+        self._write(Row(name=f"~closed.{run.seq:06d}", data=codec.to_document(closed)))
+        self._remove(run.row)
+        for step in self.steps.pop(run.seq, {}).values():
+            self._write(Row(name=f"~closed.{run.seq:06d}.step.{step.n:03d}", data=codec.to_document(step)))
+            self._remove(step.row(run))
+        del self.runs[run.seq]
+        self._after.append(lambda: self._store.delete_index(OPEN_RUNS, f"{self.name}|{run.seq:06d}"))
+
+    def audit(
+        self, action: str, why: str = "", *, run: str = "", step: str = "", personal: Document | None = None, **detail: object
+    ) -> None:
+        """Add an entry to the chain. ``detail`` must hold ids and counts only; names and addresses go to ``personal``."""
+        record = audit.AuditRecord(
+            seq=self.head.audit_seq + 1,
+            at=self.clock.now(),
+            action=action,
+            why=why,
+            run=run,
+            step=step,
+            detail=codec.to_document(detail),
+        )
+        linked, rows = audit.chain(record, after=self.head.audit_hash, personal=personal, salt=self._randomness.token())
+        self.head = replace(self.head, audit_seq=linked.seq, audit_hash=linked.hash)
+        for row in rows:
+            self._write(row)
+        _log.info(action, extra={"action": action, "partition": self.name, "run": run, "step": step})
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Do this once the next commit is in; what is lost with a crash must be harmless."""
+        self._after.append(act)
+
+    def _write(self, row: Row) -> None:
+        self._delete.discard(row.name)
+        self._put[row.name] = row
+
+    def _remove(self, name: str) -> None:
+        # A row that was never committed needs no deletion, but deleting it anyway costs nothing and cannot be wrong.
+        self._put.pop(name, None)
+        self._delete.add(name)
+
+    # --- the commit ---
+
+    def next_due(self) -> datetime | None:
+        """When somebody has to come back to this partition."""
+        moments = [run.due for run in self.runs.values()] + [check.due for check in self.checks.values()] + [self.head.look_again_at]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def commit(self) -> None:
+        """Write everything that changed, or nothing. Raises LostRace or StoreUnavailable."""
+        due = self.next_due()
+        before = self.head.due_key
+        key = f"{to_text(due)}|{self.name}" if due else ""
+        if key and key != before:
+            self._store.put_index(DUE, key, {"partition": self.name})
+        if self.is_new and "|person:" in self.name:
+            self._store.put_index(PERSONS, self.name, {})
+        wake = due if due != self.head.wake_at else None
+        self.head = replace(self.head, due_key=key, wake_at=due)
+        self._etag = self._store.commit(
+            Commit(
+                partition=self.name,
+                expected=self._etag,
+                commit_id=self._randomness.token(),
+                head=self.head.to_document(),
+                put=tuple(self._put.values()),
+                delete=tuple(self._delete),
+            )
+        )
+        self._put, self._delete, after = {}, set(), self._after
+        self._after = []
+        if before and key != before:
+            after.append(lambda: self._store.delete_index(DUE, before))
+        for act in after:
+            act()
+        if wake:
+            self.schedule_wake(wake)
+
+    def schedule_wake(self, moment: datetime) -> None:
+        """Send ourselves a message for this moment. Without a bus at hand the due index has it, and the tick finds it."""
+        if self._queue is None:
+            return
+        tenant, _, subject = self.name.partition("|")
+        wake = Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.WAKE, cause="timer", at=self.clock.now())
+        try:
+            self._queue.send([Outgoing(body=wake.encode(), session_id=wake.session_id, not_before=moment)])
+        except QueueUnavailable:
+            # The due index has it: the tick finds what a lost message left behind.
+            _log.warning("wake not sent", extra={"action": "wake_not_sent", "partition": self.name})

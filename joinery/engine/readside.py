@@ -1,0 +1,125 @@
+"""What people may ask: who is known, what ran, what happened and why. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from joinery.domain.moments import to_text
+from joinery.domain.person import Person
+from joinery.engine import codec
+from joinery.engine.audit import AUDIT, PERSONAL, AuditRecord, read_record
+from joinery.engine.journal import Check, Head, Run, Step
+from joinery.engine.parking import ParkedMessage, ParkingLot
+from joinery.engine.partition import PERSONS, RUNS
+from joinery.engine.ports import Document, StateStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownPerson:
+    """A person as far as we know them."""
+
+    partition: str
+    head: Head
+
+    @property
+    def person(self) -> Person | None:
+        """As last seen."""
+        return self.head.known.seen
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditLine:
+    """An audit entry, with the personal data that goes with it where that was not erased."""
+
+    partition: str
+    record: AuditRecord
+    personal: Document | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunView:
+    """A run and its steps, open or ended."""
+
+    partition: str
+    run: Run
+    steps: tuple[Step, ...]
+
+
+class ReadSide:
+    """Questions about what is stored."""
+
+    def __init__(self, store: StateStore, parking: ParkingLot) -> None:
+        self._store = store
+        self._parking = parking
+
+    def people(self) -> Iterator[KnownPerson]:
+        """Everybody who was ever seen."""
+        after = ""
+        while rows := self._store.list_index(PERSONS, after=after):
+            for row in rows:
+                snapshot = self._store.read(row.name)
+                # An index row is written before the commit it points to; one that dangles is skipped.
+                if snapshot.head is not None:
+                    yield KnownPerson(partition=row.name, head=Head.from_document(snapshot.head))
+            after = rows[-1].name
+
+    def find(self, who: str) -> tuple[KnownPerson, ...]:
+        """People by directory id, user principal name, mail or display name (without case)."""
+        wanted = who.casefold()
+        found = []
+        for known in self.people():
+            person = known.person
+            names = {known.partition.rpartition(":")[2].casefold()}
+            if person is not None:
+                names |= {
+                    person.id.casefold(),
+                    person.user_principal_name.casefold(),
+                    person.mail.casefold(),
+                    person.display_name.casefold(),
+                }
+            if wanted in names - {""}:
+                found.append(known)
+        return tuple(found)
+
+    def audit(self, partition: str, *, after_seq: int = 0) -> Iterator[AuditLine]:
+        """A partition's audit entries after ``after_seq``, oldest first."""
+        after = f"{AUDIT}{after_seq:012d}"
+        personal = {
+            row.name.removeprefix(PERSONAL): row.data["data"]
+            for row in self._store.scan(partition, PERSONAL, after=f"{PERSONAL}{after_seq:012d}")
+        }
+        while rows := self._store.scan(partition, AUDIT, after=after):
+            for row in rows:
+                yield AuditLine(partition=partition, record=read_record(row), personal=personal.get(row.name.removeprefix(AUDIT)))
+            after = rows[-1].name
+
+    def run(self, partition: str, seq: int) -> RunView | None:
+        """One run with its steps."""
+        rows = self._store.scan(partition, f"~closed.{seq:06d}") or self._store.scan(partition, f"run.{seq:06d}")
+        if not rows:
+            return None
+        steps = sorted((codec.from_document(row.data, Step) for row in rows[1:]), key=lambda step: step.n)
+        return RunView(partition=partition, run=codec.from_document(rows[0].data, Run), steps=tuple(steps))
+
+    def runs(self, *, since: datetime | None = None) -> Iterator[RunView]:
+        """All runs, in the order in which they started."""
+        after = to_text(since) if since else ""
+        while rows := self._store.list_index(RUNS, after=after):
+            for row in rows:
+                moment, _, rest = row.name.partition("|")
+                partition, _, seq = rest.rpartition("|")
+                view = self.run(partition, int(seq))
+                # A row that was written before a commit that never came may name the seq of a later run.
+                if view is not None and to_text(view.run.started_at) == moment:
+                    yield view
+            after = rows[-1].name
+
+    def checks(self, partition: str) -> tuple[Check, ...]:
+        """Twin checks that are still due for this person."""
+        return tuple(codec.from_document(row.data, Check) for row in self._store.scan(partition, "check."))
+
+    def parked(self) -> tuple[ParkedMessage, ...]:
+        """Messages that nobody could understand."""
+        return self._parking.listed()

@@ -1,0 +1,139 @@
+"""The sweep: what no notification told, a delta query tells. Looks are sent and acknowledged, then the link is stored."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from joinery.domain.moments import to_text
+from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
+from joinery.engine.groups import GroupBook
+from joinery.engine.partition import OPEN_RUNS, PERSONS
+from joinery.engine.ports import Clock, DeltaPage, Directory, Document, LinkExpired, MessageQueue, Outgoing, StateStore
+from joinery.errors import LostRace, TryLater
+
+#: Shared rows.
+_PEOPLE_LINK, _GROUPS_LINK, SWEPT = "delta-people", "delta-groups", "swept"
+#: An index row this old is not waiting for its commit any more.
+_DANGLING = timedelta(minutes=10)
+#: The directory's limit for groups in one delta filter.
+_GROUPS_PER_LINK = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepReport:
+    """What one sweep saw."""
+
+    people: int
+    groups: int
+    pages: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweeper:
+    """Compares the directory with what we have been told."""
+
+    tenant: str
+    store: StateStore
+    queue: MessageQueue
+    directory: Directory
+    groups: GroupBook
+    clock: Clock
+
+    def sweep(self) -> SweepReport:
+        """One round over people and watched groups. Raises TryLater, Refused, QueueUnavailable, StoreUnavailable; a repeat is harmless."""
+        self.groups.refresh()
+        people, pages = self._follow(_PEOPLE_LINK, self.directory.people_delta, resync=True)
+        watched = sorted(self.groups.ids().values())
+        in_groups = 0
+        for start in range(0, len(watched), _GROUPS_PER_LINK):
+            chunk = watched[start : start + _GROUPS_PER_LINK]
+
+            def groups_delta(link: str | None, chunk: list[str] = chunk) -> DeltaPage:
+                return self.directory.groups_delta(chunk, link)
+
+            # Another set of groups needs another token: the old one would not know the new group.
+            name = f"{_GROUPS_LINK}-{start // _GROUPS_PER_LINK}"
+            seen, more = self._follow(name, groups_delta, about=chunk)
+            in_groups, pages = in_groups + seen, pages + more
+        self._mark_swept()
+        self.tidy()
+        return SweepReport(people=people, groups=in_groups, pages=pages)
+
+    def _follow(
+        self, row: str, delta: Callable[[str | None], DeltaPage], *, about: list[str] | None = None, resync: bool = False
+    ) -> tuple[int, int]:
+        etag, stored = self.store.read_shared(row)
+        link = stored["link"] if stored and stored.get("about") == about else None
+        # What a full resync did not touch is gone without a trace: those people get a look too.
+        untouched = self._known_people() if resync and stored and link is None else None
+        seen = pages = restarts = 0
+        if about is not None and stored and link is None:
+            self._compare(about)
+        while True:
+            try:
+                page = delta(link)
+            except LinkExpired:
+                if link is None or restarts:
+                    # A link that is too old the moment it was given would keep us here for ever.
+                    raise TryLater("the directory's links expire as soon as it gives them") from None
+                restarts += 1
+                link, untouched = None, self._known_people() if resync else None
+                if about is not None:
+                    self._compare(about)
+                continue
+            pages += 1
+            seen += len(page.person_ids) + len(page.group_ids)
+            self._send(EnvelopeKind.LOOK, (person_subject(identity) for identity in page.person_ids))
+            self._send(EnvelopeKind.LOOK_GROUP, (group_subject(identity) for identity in page.group_ids))
+            if untouched is not None:
+                untouched -= {person_subject(identity) for identity in page.person_ids}
+            link = page.delta_link or page.next_link
+            if page.delta_link and untouched:
+                self._send(EnvelopeKind.LOOK, sorted(untouched))
+            # Mid-resync the link is not stored: a crash must begin the comparison anew.
+            if page.delta_link or untouched is None:
+                document: Document = {"link": link, "about": about}
+                try:
+                    etag = self.store.replace_shared(row, document, expected=etag)
+                except LostRace:
+                    # Another sweep is ahead of us on the same link; it sends what we would.
+                    return seen, pages
+            if page.delta_link or link is None:
+                return seen, pages
+
+    def _send(self, kind: EnvelopeKind, subjects: Iterable[str]) -> None:
+        now = self.clock.now()
+        envelopes = [Envelope(tenant=self.tenant, subject=subject, kind=kind, cause="sweep", at=now) for subject in dict.fromkeys(subjects)]
+        if envelopes:
+            self.queue.send(Outgoing(body=envelope.encode(), session_id=envelope.session_id) for envelope in envelopes)
+
+    def _compare(self, groups: list[str]) -> None:
+        """A delta that starts anew tells who is in a group, not who was: those are compared with what we stored."""
+        self._send(EnvelopeKind.LOOK_GROUP, (group_subject(group) for group in groups))
+
+    def _known_people(self) -> set[str]:
+        known: set[str] = set()
+        after = ""
+        while rows := self.store.list_index(PERSONS, prefix=f"{self.tenant}|", after=after):
+            known |= {row.name.partition("|")[2] for row in rows}
+            after = rows[-1].name
+        return known
+
+    def tidy(self, *, older_than: timedelta = _DANGLING) -> None:
+        """Drop index rows of open runs whose commit never came, or whose removal was lost with a crash after the end."""
+        after, old = "", to_text(self.clock.now() - older_than)
+        while rows := self.store.list_index(OPEN_RUNS, after=after):
+            for row in rows:
+                partition, _, seq = row.name.rpartition("|")
+                if row.data.get("at", "") < old and not self.store.scan(partition, f"run.{seq}", limit=1):
+                    self.store.delete_index(OPEN_RUNS, row.name)
+            after = rows[-1].name
+
+    def _mark_swept(self) -> None:
+        etag, _ = self.store.read_shared(SWEPT)
+        # Another sweep may end in the same moment and say the same.
+        with contextlib.suppress(LostRace):
+            self.store.replace_shared(SWEPT, {"at": to_text(self.clock.now())}, expected=etag)

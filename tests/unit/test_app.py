@@ -1,0 +1,207 @@
+"""The one class that every door calls: intake, what is parked, dead letters, health."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from joinery.engine.audit import first_break
+from joinery.engine.envelope import Envelope, EnvelopeKind, decode, person_subject
+from joinery.engine.memory import MemoryStateStore
+from joinery.engine.ports import DeadLetter, Hint
+from joinery.testing import TENANT, World, person
+
+ADA = person("ada", display_name="Ada Lovelace", mail="lovelace@contoso.example", groups=("ITSM-NewJoiner",))
+
+
+def post(world: World, *hints: Hint, lifecycle: bool = False) -> int:
+    world.intake.hints = hints
+    return world.app.accept(b"{}", lifecycle=lifecycle).status
+
+
+def envelope(**fields: object) -> Envelope:
+    plain = {"tenant": TENANT, "subject": person_subject("ada"), "kind": EnvelopeKind.LOOK, "cause": "test", "at": World().clock.now()}
+    return Envelope(**{**plain, **fields})  # type: ignore[arg-type]  # fields of Envelope
+
+
+# --- intake ---
+
+
+def test_a_genuine_notification_is_queued_before_it_is_acknowledged() -> None:
+    world = World()
+    assert post(world, Hint(genuine=True, about="person", id="ADA")) == 202
+    [sent] = world.queue.sent
+    assert (sent.session_id, decode(sent.body).subject) == ("local|person:ada", "person:ada")
+
+
+def test_a_forged_notification_is_counted_and_nothing_is_queued() -> None:
+    world = World()
+    assert post(world, Hint(genuine=False, about="person", id="ada")) == 202
+    assert world.queue.sent == []
+    assert world.app.counters.dropped == {"wrong clientState": 1}
+
+
+def test_if_the_queue_does_not_take_it_graph_is_told_to_send_it_again() -> None:
+    world = World()
+    world.queue.unavailable = True
+    assert post(world, Hint(genuine=True, about="person", id="ada")) == 503
+
+
+def test_many_notifications_about_one_person_in_one_post_are_one_look() -> None:
+    world = World()
+    assert post(world, *[Hint(genuine=True, about="person", id="ada")] * 50) == 202
+    assert len(world.queue.sent) == 1
+
+
+def test_members_of_several_notifications_are_joined_and_one_without_names_wins() -> None:
+    world = World()
+    group = "g-itsm-newjoiner"
+    post(
+        world, Hint(genuine=True, about="group", id=group, members=("a",)), Hint(genuine=True, about="group", id=group, members=("b", "a"))
+    )
+    assert decode(world.queue.sent[0].body).members == ("a", "b")
+    post(world, Hint(genuine=True, about="group", id=group, members=("a",)), Hint(genuine=True, about="group", id=group))
+    assert decode(world.queue.sent[1].body).members == ()
+    many = tuple(f"m{number}" for number in range(15))
+    post(world, Hint(genuine=True, about="group", id=group, members=many), Hint(genuine=True, about="group", id=group, members=("x",) * 6))
+    assert len(world.queue.sent[2].body) < 2048
+
+
+def test_a_body_that_is_refused_and_a_handshake() -> None:
+    world = World()
+    assert world.app.accept(b"").status == 400
+    reply = world.app.accept(b"", validation_token="<b>hello</b>")
+    assert (reply.status, reply.body, reply.content_type) == (200, "<b>hello</b>", "text/plain")
+    assert world.app.accept(b"", validation_token="x" * 5000).status == 400
+
+
+def test_a_lifecycle_event_renews_and_sweeps() -> None:
+    world = World()
+    world.put(ADA)
+    assert post(world, Hint(genuine=True, about="lifecycle", id="missed"), lifecycle=True) == 202
+    world.pass_time(minutes=20)
+    assert len(world.subscriptions.asked) == 1 and len(world.desk.tickets) == 1
+
+
+# --- what cannot be understood ---
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b"[" * 10_000,
+        b'{"version":2,"tenant":"local","subject":"person:ada","kind":"look","cause":"x","at":"2026-01-05T08:00:00Z"}',
+        b'{"version":1,"tenant":"local","subject":"person:ada","kind":"dance","cause":"x","at":"2026-01-05T08:00:00Z"}',
+        b'{"version":1,"tenant":"local","subject":"device:1","kind":"look","cause":"x","at":"2026-01-05T08:00:00Z"}',
+        b'{"version":1,"tenant":"local","subject":"person:ada","kind":"look","cause":"x","at":"2026-01-05T08:00:00"}',
+        envelope(subject="group:x").encode(),
+        envelope(kind=EnvelopeKind.ANSWER).encode(),
+        envelope(kind=EnvelopeKind.OPERATE, subject="alerts").encode(),
+        envelope(tenant="another").encode(),
+        envelope(tenant="a/b#c").encode(),
+        envelope(subject="person:" + "x" * 65).encode(),
+    ],
+)
+def test_a_message_that_nobody_understands_is_parked_once_with_a_reason_and_a_remedy(body: bytes) -> None:
+    world = World()
+    world.app.handle(body)
+    [parked] = world.app.parking.listed()
+    assert parked.reason and parked.remedy and len(parked.body) <= 16_000
+    assert world.queue.sent == [] and world.store.partitions() == []
+
+
+def test_dead_letters_that_are_hints_are_sent_again_and_others_are_parked() -> None:
+    world = World()
+    world.put(ADA)
+    world.queue.dead = [
+        DeadLetter(id="1", body=envelope().encode(), reason="MaxDeliveryCountExceeded"),
+        DeadLetter(id="2", body=b"broken", reason="MaxDeliveryCountExceeded"),
+        DeadLetter(id="3", body=envelope(kind=EnvelopeKind.OPERATE, subject="alerts", cause="x").encode(), reason="TTLExpired"),
+    ]
+    world.app.tick()
+    assert world.queue.dead == []
+    assert len(world.app.parking.listed()) == 2
+    world.pass_time(minutes=20)
+    assert len(world.desk.tickets) == 1
+
+
+# --- health ---
+
+
+def test_health_waits_for_both_subscriptions_and_the_start_up_sweep() -> None:
+    world = World()
+    ready, document = world.app.health()
+    assert not ready and document["waiting_for"] == ["both subscriptions", "the start-up sweep"]
+    world.app.renew_subscriptions()
+    assert world.app.health()[1]["waiting_for"] == ["the start-up sweep"]
+    world.app.sweep()
+    assert world.app.health()[0]
+    world.clock.advance(seconds=1)
+    world.app.starting()
+    assert not world.app.health()[0]
+    world.clock.advance(seconds=1)
+    world.app.sweep()
+    assert world.app.health()[0]
+    world.clock.advance(days=29)
+    assert world.app.health()[1]["waiting_for"] == ["both subscriptions"]
+
+
+def test_health_never_raises() -> None:
+    world = World()
+    world.store.unavailable = True
+    assert world.app.health()[0] is False
+
+
+def test_health_counts_open_runs() -> None:
+    world = World()
+    world.app.pauses.pause("*", "x")
+    world.put(ADA)
+    world.look("ada")
+    world.pass_time(minutes=2)
+    assert world.app.health()[1]["open_runs"] == 1
+    world.app.pauses.resume("*")
+    world.pass_time(minutes=20)
+    assert world.app.health()[1]["open_runs"] == 0
+
+
+# --- what is told, and to whom ---
+
+
+def test_logs_carry_ids_and_never_names(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    world = World()
+    world.put(ADA)
+    world.look("ada")
+    world.pass_time(minutes=20)
+    world.directory.change("ada", account_enabled=False, display_name="Ada King")
+    world.look("ada")
+    world.pass_time(minutes=20)
+    told = " ".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+    assert "local|person:ada" in told
+    assert not any(private in told for private in ("Lovelace", "lovelace@", "Ada King"))
+
+
+def test_whoever_changes_removes_or_reorders_an_audit_entry_is_found_at_that_entry() -> None:
+    world = World()
+    world.put(ADA)
+    world.look("ada")
+    world.pass_time(minutes=20)
+    records = [line.record for line in world.audit("ada")]
+    assert first_break(records) is None
+    store = world.store
+    assert isinstance(store, MemoryStateStore)
+    for place in range(len(records)):
+        changed = [*records]
+        changed[place] = replace(records[place], why="something else")
+        assert first_break(changed) == place + 1
+        removed = records[:place] + records[place + 1 :]
+        assert first_break(removed) == (place + 1 if place + 1 < len(records) else None)
+    swapped = [records[1], records[0], *records[2:]]
+    assert first_break(swapped) == 1

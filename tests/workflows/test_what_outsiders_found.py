@@ -1,0 +1,160 @@
+"""Stories in which something was lost or hit the wrong one, each told once so that it stays mended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from joinery.domain.policy import Policy, Ring, WorkflowPolicy
+from joinery.domain.tickets import AddNote, OpenTicket
+from joinery.engine.context import STEPS_MAX, Context
+from joinery.engine.operations import OperatorLog, operator_partition
+from joinery.engine.ports import DeadLetter
+from joinery.engine.recipes import workflow
+from joinery.errors import Refused
+from joinery.testing import TENANT, World, everyone, person
+
+
+def joined(world: World, identity: str = "ada", **fields: object) -> None:
+    world.put(person(identity, groups=("ITSM-NewJoiner",), **fields))
+    world.look(identity)
+    world.pass_time(minutes=2)
+
+
+def test_a_leaver_whose_address_changed_since_the_agent_was_made_loses_the_agent_too() -> None:
+    world = World()
+    joined(world)
+    agent = world.desk.put_agent("ada@contoso.example", "Administrator")
+    world.directory.change("ada", mail="married@contoso.example", user_principal_name="married@contoso.example")
+    world.look("ada")
+    world.desk.users[0].address = "married@contoso.example"
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    world.pass_time(minutes=2)
+    assert (agent.enabled, agent.roles) == (False, ())
+    assert [run.run.status for run in world.runs()] == ["verified", "verified"]
+
+
+def test_the_agent_of_somebody_else_with_the_same_address_is_left_alone_and_a_person_is_told() -> None:
+    world = World()
+    joined(world, mail="shared@contoso.example")
+    agent = world.desk.put_agent("shared@contoso.example", "Administrator")
+    world.put(person("bob", mail="shared@contoso.example"))
+    world.look("bob")
+    world.directory.change("bob", account_enabled=False)
+    world.look("bob")
+    world.pass_time(minutes=5)
+    assert (agent.enabled, agent.roles) == (True, ("Administrator",))
+    assert "alert" in world.actions("bob")
+
+
+def test_who_joined_in_shadow_still_leaves_for_real() -> None:
+    world = World(replace(everyone(), workflows={"joiner": WorkflowPolicy(ring=Ring.SHADOW), "leaver": WorkflowPolicy()}))
+    joined(world)
+    assert world.desk.users == []
+    user = world.desk.put_user(address="ada@contoso.example", directory_id="ada", name="Ada")
+    world.look("ada", times=3)
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada", times=3)
+    world.pass_time(minutes=2)
+    assert [(run.run.workflow, run.run.status) for run in world.runs()] == [("joiner", "planned"), ("leaver", "verified")]
+    assert not user.active
+    assert [ticket.kind for ticket in world.desk.tickets] == ["offboarding"]
+
+
+def test_a_protected_group_that_is_renamed_still_protects_its_members() -> None:
+    world = World()
+    world.put(person("root", groups=("ITSM-BreakGlass",)))
+    world.look("root")
+    world.directory.put_group("g-itsm-breakglass", name="Emergency access")
+    world.pass_time(hours=2)
+    world.app.groups.refresh()
+    assert world.app.groups.missing() == ("ITSM-BreakGlass",)
+    world.directory.change("root", account_enabled=False)
+    world.look("root")
+    world.pass_time(minutes=5)
+    assert world.runs() == []
+    assert world.audit("root")[-1].record.why.startswith("protected: member of the group")
+
+
+def test_a_joiner_group_that_was_deleted_and_made_again_is_watched_again() -> None:
+    world = World()
+    world.app.sweep()
+    world.directory.delete_group("g-itsm-newjoiner")
+    world.directory.put_group("g-second", name="ITSM-NewJoiner")
+    world.queue_up("group:g-itsm-newjoiner", "look_group")
+    world.directory.put(person("ada"))
+    world.directory.add_member("g-second", "ada")
+    world.work()
+    world.pass_time(minutes=2)
+    assert [ticket.kind for ticket in world.desk.tickets] == ["onboarding"]
+
+
+def test_a_group_made_while_its_name_was_missing_is_noticed_by_its_first_notification() -> None:
+    world = World()
+    world.directory.delete_group("g-itsm-newjoiner")
+    world.app.sweep()
+    assert world.app.groups.missing() == ("ITSM-NewJoiner",)
+    world.directory.put_group("g-second", name="ITSM-NewJoiner")
+    world.directory.put(person("ada"))
+    world.directory.add_member("g-second", "ada")
+    assert world.app.groups.watches("g-second")
+    world.queue_up("group:g-second", "look_group", members=("ada",))
+    world.pass_time(minutes=2)
+    assert [ticket.kind for ticket in world.desk.tickets] == ["onboarding"]
+
+
+def test_a_ticket_that_was_answered_and_not_made_is_reported_although_the_note_on_it_is_stuck() -> None:
+    world = World()
+    world.desk.ignore(OpenTicket)
+    world.desk.fail(Refused("no such ticket"), asks=AddNote, times=100)
+    joined(world)
+    world.pass_time(minutes=5)
+    assert "step unverified" in world.actions("ada")
+    (run,) = world.runs()
+    assert run.run.status == "open"
+
+
+def test_a_recipe_with_more_steps_than_fit_into_a_commit_fails_with_the_reason() -> None:
+    @workflow(version=1)
+    def joiner(ctx: Context) -> None:
+        for number in range(STEPS_MAX + 1):
+            ctx.step(f"step {number}", lambda: 1)
+
+    from joinery.domain.events import Joined
+
+    world = World(catalogue={Joined: joiner})
+    joined(world)
+    (run,) = world.runs()
+    assert (run.run.status, len(run.steps)) == ("failed", STEPS_MAX)
+    assert "more than 40 steps" in run.run.reason
+
+
+def test_a_look_that_is_dead_lettered_again_and_again_is_parked_for_a_person() -> None:
+    world = World()
+    world.queue_up("person:ada", "look")
+    body = world.queue.receive_due()[0].body
+    for _ in range(20):
+        world.queue.dead.append(DeadLetter(id="1", body=body, reason="MaxDeliveryCountExceeded"))
+        world.app.tick()
+        revived = world.queue.receive_due()
+        if not revived:
+            break
+        body = revived[0].body
+    (parked,) = world.app.reads.parked()
+    assert "MaxDeliveryCountExceeded" in parked.reason
+
+
+@pytest.mark.parametrize("policy", [Policy(), everyone()])
+def test_what_operators_do_has_an_audit_of_its_own_and_is_no_person(policy: Policy) -> None:
+    world = World(policy)
+    log = OperatorLog(TENANT, store=world.store, clock=world.clock, randomness=world.app.randomness)
+    log.record("paused", "an upgrade", by="kim", workflow="*")
+    log.record("resumed", "", by="kim", workflow="*")
+    lines = list(world.app.reads.audit(operator_partition(TENANT)))
+    assert [(line.record.action, line.record.why, line.personal) for line in lines] == [
+        ("paused", "an upgrade", {"by": "kim"}),
+        ("resumed", "", {"by": "kim"}),
+    ]
+    assert list(world.app.reads.people()) == []
