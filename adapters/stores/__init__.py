@@ -1,0 +1,1 @@
+"""State stores: the ports' ``StateStore`` on real ground."""

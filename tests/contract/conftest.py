@@ -1,0 +1,78 @@
+"""One fixture per port; a new implementation joins a suite by one more entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from adapters.queues.embedded import EmbeddedQueue
+from adapters.queues.engine import QueueEngine
+from adapters.queues.journal import SqliteJournal
+from adapters.stores.sqlite import SqliteStateStore
+from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore
+from joinery.engine.ports import MessageQueue, StateStore
+
+#: Name -> how to make one in a folder.
+STATE_STORES: dict[str, Callable[[Path], MemoryStateStore | SqliteStateStore]] = {
+    "memory": lambda folder: MemoryStateStore(),
+    "sqlite": lambda folder: SqliteStateStore(folder / "state.db"),
+}
+
+
+@pytest.fixture(params=sorted(STATE_STORES))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
+    made = STATE_STORES[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueUnderTest:
+    """A queue, its clock, and the receiving side: everything due, as session -> bodies in order."""
+
+    queue: MessageQueue
+    clock: FakeClock
+    receive_due: Callable[[], dict[str, list[bytes]]]
+    close: Callable[[], None]
+
+
+def _memory_queue(folder: Path) -> QueueUnderTest:
+    clock = FakeClock()
+    queue = MemoryQueue(clock)
+
+    def receive_due() -> dict[str, list[bytes]]:
+        received: dict[str, list[bytes]] = {}
+        for message in queue.receive_due():
+            received.setdefault(message.session_id, []).append(message.body)
+        return received
+
+    return QueueUnderTest(queue=queue, clock=clock, receive_due=receive_due, close=lambda: None)
+
+
+def _embedded_queue(folder: Path) -> QueueUnderTest:
+    clock = FakeClock()
+    engine = QueueEngine(clock, SqliteJournal(folder / "queue.db"))
+
+    def receive_due() -> dict[str, list[bytes]]:
+        received: dict[str, list[bytes]] = {}
+        while lock := engine.accept_session():
+            for message in engine.receive(lock, max_count=1000):
+                received.setdefault(lock.session_id, []).append(message.body)
+                engine.complete(message.lock_token or "")
+            engine.release_session(lock)
+        return received
+
+    return QueueUnderTest(queue=EmbeddedQueue(engine), clock=clock, receive_due=receive_due, close=engine.close)
+
+
+MESSAGE_QUEUES: dict[str, Callable[[Path], QueueUnderTest]] = {"memory": _memory_queue, "embedded": _embedded_queue}
+
+
+@pytest.fixture(params=sorted(MESSAGE_QUEUES))
+def sending(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QueueUnderTest]:
+    made = MESSAGE_QUEUES[request.param](tmp_path)
+    yield made
+    made.close()
