@@ -1,0 +1,71 @@
+"""The pretend sign-in service: client credentials for one tenant, opaque bearer tokens."""
+
+import base64
+import binascii
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote_plus
+
+from simulators.graph.errors import GraphError
+from simulators.graph.wire import Reply, Seal
+
+CLIENT_ID = "local"
+CLIENT_SECRET = "local"
+#: Seconds.
+LIFE = 3599
+
+
+class Tokens:
+    """Gives and checks bearer tokens. They live on the wall clock and outlive a restart, since the key is part of the state."""
+
+    def __init__(self, seal: Seal, tenants: frozenset[str], wall: Callable[[], float] = time.time) -> None:
+        self._seal = seal
+        self._tenants = tenants
+        self._wall = wall
+
+    def grant(self, tenant: str, form: Mapping[str, str], authorization: str) -> Reply:
+        """POST /{tenant}/oauth2/v2.0/token: 200 with a token, 400 or 401 with an AADSTS text."""
+        if tenant.lower() not in self._tenants:
+            return _no(400, "invalid_request", f"AADSTS90002: Tenant '{tenant[:64]}' not found.", 90002)
+        if form.get("grant_type") != "client_credentials":
+            return _no(400, "unsupported_grant_type", "AADSTS70003: The app requested an unsupported grant type.", 70003)
+        client, secret = _basic(authorization) or (form.get("client_id", ""), form.get("client_secret", ""))
+        if client != CLIENT_ID:
+            return _no(401, "unauthorized_client", "AADSTS700016: Application was not found in the directory.", 700016)
+        if secret != CLIENT_SECRET:
+            return _no(401, "invalid_client", "AADSTS7000215: Invalid client secret provided.", 7000215)
+        scope = form.get("scope", "")
+        if not scope.split() or not all(one.endswith(".default") for one in scope.split()):
+            return _no(400, "invalid_scope", "AADSTS1002012: The provided value for scope is not valid. It must end in /.default.", 1002012)
+        token = self._seal.write("token", {"client": client, "expires": self._wall() + LIFE})
+        return Reply(body={"token_type": "Bearer", "expires_in": LIFE, "ext_expires_in": LIFE, "access_token": token})
+
+    def check(self, authorization: str) -> None:
+        """401 InvalidAuthenticationToken unless the header carries a token of ours that has not expired."""
+        scheme, _, token = authorization.strip().partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise _unauthorized("Access token is empty.")
+        content = self._seal.read("token", token.strip())
+        if content is None:
+            raise _unauthorized("CompactToken parsing failed with error code: 80049217")
+        if content["expires"] < self._wall():
+            raise _unauthorized("Lifetime validation failed, the token is expired.")
+
+
+def _basic(authorization: str) -> tuple[str, str] | None:
+    scheme, _, encoded = authorization.strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        client, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return unquote_plus(client), unquote_plus(secret)
+
+
+def _no(status: int, error: str, text: str, number: int) -> Reply:
+    return Reply(status=status, body={"error": error, "error_description": text, "error_codes": [number]})
+
+
+def _unauthorized(message: str) -> GraphError:
+    return GraphError(401, "InvalidAuthenticationToken", message, {"WWW-Authenticate": 'Bearer realm="", error="invalid_token"'})
