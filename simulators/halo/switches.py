@@ -1,0 +1,83 @@
+"""What differs between Halo tenants or is not established, each with the behaviour that the product relies on as its default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+RolesMode = Literal["replace", "add", "ignore"]
+AgentEnvelope = Literal["results", "bare"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Switches:
+    """The stand-in's habits. Changed at run time by `PUT /_switches` with the members that change."""
+
+    #: What `roles` on an agent does: the full list, an addition, or nothing.
+    roles_mode: RolesMode = "replace"
+    #: `/Agent` lists come in `{"record_count", "results"}` (seen on 2.236) or as a bare array (older clients).
+    agent_envelope: AgentEnvelope = "results"
+    #: How many enabled agents the licence allows; None is no ceiling.
+    agent_licences: int | None = None
+    #: Whether `advanced_search` on users may name `azureoid`; white-listed on some tenants only.
+    azureoid_searchable: bool = True
+    #: An update with an unknown id makes a new object instead of answering 404.
+    unknown_id_creates: bool = False
+    #: `result` of an approval row that waits is null instead of 0.
+    pending_is_null: bool = False
+    #: Every write to an existing user or agent answers 200 with the old object and changes nothing.
+    write_ignored: bool = False
+    #: Requests allowed in the rolling window, per client; 0 is no limit.
+    rate_limit: int = 700
+    #: Seconds in the rolling window.
+    rate_window: int = 300
+    #: Whether a 429 says Retry-After.
+    retry_after: bool = False
+    #: Clients that the rate limit counts.
+    limited_clients: tuple[str, ...] = ("joinery",)
+    #: Seconds a token is good for.
+    token_lifetime: int = 3600
+    #: Tries per webhook delivery, with growing pauses; Halo documents none beyond the first.
+    webhook_attempts: int = 8
+    #: Refuse query parameters and body members that the published contract does not know.
+    strict: bool = False
+
+    def changed(self, members: Mapping[str, Any]) -> Switches:
+        """These switches with some members replaced. ValueError with a sentence for an unknown name or a value of the wrong type."""
+        hints = get_type_hints(Switches)
+        values: dict[str, Any] = {}
+        for name, value in members.items():
+            if name not in hints:
+                raise ValueError(f"There is no switch {name!r}. There are: {', '.join(f.name for f in fields(self))}.")
+            value = tuple(value) if name == "limited_clients" and isinstance(value, list) else value
+            if not _fits(value, hints[name]):
+                raise ValueError(f"The switch {name!r} cannot be {value!r}: it takes {_wanted(hints[name])}.")
+            values[name] = value
+        return replace(self, **values)
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON members."""
+        return asdict(self) | {"limited_clients": list(self.limited_clients)}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    return value is None or _fits(value, int)
+
+
+def _wanted(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(repr, get_args(hint)))
+    if hint is bool:
+        return "true or false"
+    if get_origin(hint) is tuple:
+        return "a list of texts"
+    return "a whole number from 0 up" if hint is int else "a whole number from 0 up, or null"
