@@ -1,0 +1,61 @@
+"""Notes on tickets: internal, said once, recognised by the key at their end."""
+
+from __future__ import annotations
+
+import html
+
+from adapters.halo import wire
+from adapters.halo.answers import NotThere
+from adapters.halo.client import HaloClient
+from adapters.halo.deadline import Deadline
+from adapters.halo.names import OUTCOME, Names
+from joinery.domain.tickets import AddNote, NoteRef, ReadBack
+
+#: Names of the outcome that leaves an internal note, and its built-in id where a tenant renamed it (Halo reference section 4).
+NOTE_OUTCOMES = ("Private Note", "Internal Note")
+NOTE_OUTCOME_ID = 7
+
+#: Actions read from one ticket, newest first; a ticket's list is short.
+ACTIONS_READ = 1000
+
+
+class Notes:
+    """What the desk does with notes."""
+
+    def __init__(self, client: HaloClient, names: Names) -> None:
+        self._client = client
+        self._names = names
+
+    def add(self, order: AddNote, key: str, deadline: Deadline) -> NoteRef:
+        """Write the note, hidden from end users."""
+        ticket_id = wire.object_id(order.ticket_id, "ticket")
+        outcome = self._names.find(OUTCOME, *NOTE_OUTCOMES, deadline=deadline)
+        row = {
+            "ticket_id": ticket_id,
+            "outcome_id": outcome.id if outcome else NOTE_OUTCOME_ID,
+            "note_html": f"{wire.paragraphs(order.text)}<p>{html.escape(wire.key_token(key))}</p>",
+            "hiddenfromuser": True,
+        }
+        written = self._client.post("/Actions", row, deadline=deadline)
+        return NoteRef(ticket_id=str(ticket_id), id=str(wire.id_of(written, "POST /Actions")))
+
+    def find(self, order: AddNote, key: str) -> tuple[NoteRef, ...]:
+        """The notes on the ticket that carry the key, lowest id first."""
+        ticket_id = wire.object_id(order.ticket_id, "ticket")
+        try:
+            body = self._client.get("/Actions", {"ticket_id": ticket_id, "count": ACTIONS_READ, "includehtmlnote": "true"})
+        except NotThere:
+            return ()
+        found = sorted(
+            action_id
+            for row in wire.rows_of(body, "/Actions")
+            if wire.number(row.get("ticket_id", ticket_id)) == ticket_id
+            and (action_id := wire.number(row.get("id"))) is not None
+            and wire.key_token(key) in html.unescape(f"{wire.text(row, 'note')} {wire.text(row, 'note_html')}")
+        )
+        return tuple(NoteRef(ticket_id=str(ticket_id), id=str(action_id)) for action_id in found)
+
+    def check(self, order: AddNote, key: str, result: NoteRef) -> ReadBack:
+        """The note is in the ticket's list."""
+        there = any(note.id == result.id for note in self.find(order, key))
+        return ReadBack(ok=there, detail=f"note {result.id} is {'' if there else 'not '}on ticket {order.ticket_id}")

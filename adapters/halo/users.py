@@ -1,0 +1,285 @@
+"""End users on the desk: one active user per person, found by directory id, then by address."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from adapters.halo import wire
+from adapters.halo.answers import BadRequest, NotThere
+from adapters.halo.client import HaloClient
+from adapters.halo.deadline import Deadline
+from adapters.halo.names import NAMES_KEPT, Names
+from adapters.halo.places import place_of
+from joinery.domain.person import Person
+from joinery.domain.policy import DeskPolicy
+from joinery.domain.tickets import DeactivateUser, EnsureUser, FindUser, ReadBack, UserRef
+from joinery.errors import Refused
+
+#: Inactive users have to be asked for (Halo reference section 5).
+_ALL = {"includeactive": "true", "includeinactive": "true"}
+
+#: A filtered list with at most this many rows is looked at row by row where it does not show what we compare.
+_FEW = 10
+
+#: Seconds for which the look before a create counts for the create itself: they follow each other at once.
+_FIND_COUNTS = 2.0
+#: Seconds for which a user's client and site are believed, and how many of them are kept.
+_PLACE_COUNTS, _PLACES_KEPT = 60.0, 1000
+
+_MAILS = ("emailaddress", "email2", "email3")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Match:
+    """The desk users that may be this person, each as read in full, lowest id first."""
+
+    #: Carry this person's directory id.
+    linked: tuple[wire.Row, ...] = ()
+    #: Have the person's address and no directory id.
+    free: tuple[wire.Row, ...] = ()
+    #: Have the person's address and somebody else's directory id.
+    taken: tuple[wire.Row, ...] = ()
+
+
+class Users:
+    """What the desk does with users."""
+
+    def __init__(self, client: HaloClient, names: Names, policy: DeskPolicy) -> None:
+        self._client = client
+        self._names = names
+        self._policy = policy
+        #: Until when (monotonic) this tenant is known to refuse a search by directory id.
+        self._no_id_search_until = 0.0
+        #: What the look before an ``ensure`` has just found: person id -> (until when it counts, match).
+        self._just_found: dict[str, tuple[float, _Match]] = {}
+        #: User id -> (until when it counts, client and site), as last read.
+        self._places: dict[int, tuple[float, wire.Row]] = {}
+
+    def get(self, user_id: str, *, deadline: Deadline | None = None) -> wire.Row:
+        """One user in full. Raises NotThere."""
+        row = wire.one(self._client, f"/Users/{wire.object_id(user_id, 'user')}", {"includedetails": "true"}, deadline=deadline)
+        if (number := wire.number(row.get("id"))) is not None:
+            if len(self._places) >= _PLACES_KEPT:
+                self._places.clear()
+            self._places[number] = (self._client.clock.monotonic() + _PLACE_COUNTS, _place_in(row))
+        return row
+
+    def place(self, user_id: str, *, deadline: Deadline) -> wire.Row:
+        """The user with their client and site, as a ticket names them; read now unless it was read a moment ago. Raises NotThere."""
+        until, place = self._places.get(wire.object_id(user_id, "user"), (0.0, {}))
+        return place if self._client.clock.monotonic() < until else _place_in(self.get(user_id, deadline=deadline))
+
+    def find(self, order: EnsureUser) -> tuple[UserRef, ...]:
+        """Users that are this person's and need nothing more: linked and active. Others are for ``ensure`` to adopt."""
+        match = self._match(order.person, self._client.deadline())
+        self._just_found[order.person.id] = (self._client.clock.monotonic() + _FIND_COUNTS, match)
+        return tuple(UserRef(id=str(row["id"])) for row in match.linked if not _inactive(row))
+
+    def ensure(self, order: EnsureUser, deadline: Deadline) -> UserRef:
+        """Create, adopt or reactivate. Raises Refused where it is not clear which user is this person's."""
+        person = order.person
+        match = self._recent(person, deadline)
+        row = _pick(match, person)
+        if row is None and match.taken:
+            raise Refused(
+                f"user {match.taken[0]['id']} has this person's address and another directory id: two directory accounts claim one desk user"
+            )
+        if row is None:
+            created = self._client.post("/Users", self._new(person, deadline), deadline=deadline)
+            return UserRef(id=str(wire.id_of(created, "POST /Users")), how="created")
+        changes: wire.Row = {}
+        if not match.linked:
+            changes["azureoid"] = person.id
+        if _inactive(row):
+            changes["inactive"] = False
+        user_id = wire.id_of(row, "GET /Users")
+        if changes:
+            self._client.post("/Users", {"id": user_id, **changes}, deadline=deadline)
+        return UserRef(id=str(user_id), how="reactivated" if "inactive" in changes else "adopted" if changes else "found")
+
+    def check_ensured(self, order: EnsureUser, result: UserRef) -> ReadBack:
+        """Active, and linked to this person's directory id."""
+        if result.id is None:
+            return ReadBack(ok=False, detail="no user was made")
+        try:
+            row = self.get(result.id)
+        except NotThere:
+            return ReadBack(ok=False, detail=f"user {result.id} is not there")
+        if _inactive(row):
+            return ReadBack(ok=False, detail=f"user {result.id} is still inactive")
+        if not wire.same(wire.text(row, "azureoid"), order.person.id):
+            return ReadBack(ok=False, detail=f"user {result.id} is not linked to the directory account")
+        return ReadBack(ok=True, detail=f"user {result.id} is active and linked")
+
+    def look_up(self, order: FindUser, deadline: Deadline) -> UserRef:
+        """The person's user or none; somebody else's user with the same address is none."""
+        match = self._match(order.person, deadline)
+        self._just_found[order.person.id] = (self._client.clock.monotonic() + _FIND_COUNTS, match)
+        row = _pick(match, order.person)
+        return UserRef(id=None, how="absent") if row is None else UserRef(id=str(row["id"]), how="found")
+
+    def check_looked_up(self, order: FindUser, result: UserRef) -> ReadBack:
+        """No second active user belongs to the same person. It was a read, so what it saw is not read a second time at once."""
+        match = self._recent(order.person, self._client.deadline())
+        twins = [str(row["id"]) for row in match.linked if not _inactive(row) and str(row["id"]) != result.id]
+        if result.id is not None and twins:
+            return ReadBack(ok=False, detail=f"besides user {result.id}, {', '.join(twins)} belongs to the same person")
+        row = _pick(match, order.person)
+        now = None if row is None else str(row["id"])
+        if now != result.id:
+            return ReadBack(ok=False, detail=f"found {'no user' if now is None else f'user {now}'}, not {result.id or 'none'}")
+        return ReadBack(ok=True, detail="there is no user" if now is None else f"user {now} is this person's")
+
+    def owner_of(self, address: str, person: Person, deadline: Deadline) -> int | None:
+        """The user with this address who belongs to another directory account than the person's; None if there is none."""
+        for row in wire.every(self._client, "/Users", {**_ALL, "search": address}, deadline=deadline):
+            if _has_address(row, (address,)) and wire.text(row, "azureoid") and not _is_linked(row, person):
+                return wire.number(row.get("id"))
+        return None
+
+    def deactivate(self, order: DeactivateUser, deadline: Deadline) -> UserRef:
+        """Set it inactive; a repeat changes nothing."""
+        if order.user_id is None:
+            return UserRef(id=None, how="absent")
+        user_id = wire.object_id(order.user_id, "user")
+        self._client.post("/Users", {"id": user_id, "inactive": True}, deadline=deadline)
+        return UserRef(id=str(user_id), how="deactivated")
+
+    def check_deactivated(self, order: DeactivateUser) -> ReadBack:
+        """``inactive`` is true now."""
+        if order.user_id is None:
+            return ReadBack(ok=True, detail="there is no user")
+        try:
+            row = self.get(order.user_id)
+        except NotThere:
+            return ReadBack(ok=False, detail=f"user {order.user_id} is not there")
+        inactive = row.get("inactive") is True
+        return ReadBack(ok=inactive, detail=f"user {order.user_id} is {'inactive' if inactive else 'still active'}")
+
+    # --- below: how -----------------------------------------------------------------------------------------------
+
+    def _new(self, person: Person, deadline: Deadline) -> wire.Row:
+        place = place_of(person, self._policy, self._names, deadline=deadline)
+        name = wire.line(person.name) or person.id
+        first, _, rest = name.partition(" ")
+        row: wire.Row = {
+            "name": name,
+            "firstname": wire.line(person.given_name) or first,
+            "surname": wire.line(person.surname) or rest,
+            "emailaddress": wire.line(person.address),
+            "client_id": place.client_id,
+            "site_id": place.site_id,
+            "title": wire.line(person.job_title),
+            "department": wire.line(person.department),
+            "login": wire.line(person.user_principal_name),
+        }
+        return {member: value for member, value in row.items() if value != ""} | {"azureoid": person.id, "inactive": False}
+
+    def _match(self, person: Person, deadline: Deadline) -> _Match:
+        """Ask by directory id; if that finds nobody, by address; where the desk refuses the first question, read the whole list."""
+        rows, refused = self._by_directory_id(person, deadline)
+        match = self._judged(person, rows, deadline)
+        if match.linked:
+            return match
+        addresses = _addresses(person)
+        found: dict[int, wire.Row] = {}
+        for address in addresses:
+            listed = wire.every(self._client, "/Users", {**_ALL, "search": address}, deadline=deadline)
+            found |= {row["id"]: row for row in _worth_reading(person, addresses, listed) if wire.number(row.get("id")) is not None}
+        match = self._judged(person, list(found.values()), deadline)
+        if match.linked or not refused:
+            return match
+        everybody = wire.every(self._client, "/Users", _ALL, deadline=deadline)
+        return self._judged(person, [row for row in everybody if _is_linked(row, person) or _has_address(row, addresses)], deadline)
+
+    def _recent(self, person: Person, deadline: Deadline) -> _Match:
+        """What the look right before this one found, once; else a new one."""
+        until, found = self._just_found.pop(person.id, (0.0, _Match()))
+        return found if self._client.clock.monotonic() < until else self._match(person, deadline)
+
+    def _by_directory_id(self, person: Person, deadline: Deadline) -> tuple[list[wire.Row], bool]:
+        if self._client.clock.monotonic() < self._no_id_search_until:
+            return [], True
+        question = json.dumps([{"filter_name": "azureoid", "filter_type": 2, "filter_value": person.id}])
+        try:
+            rows = wire.page(self._client, "/Users", {**_ALL, "advanced_search": question}, deadline=deadline)
+        except BadRequest:
+            # Not every tenant allows this field (reference section 5); the lists below answer the same question.
+            self._no_id_search_until = self._client.clock.monotonic() + NAMES_KEPT.total_seconds()
+            return [], True
+        linked = [row for row in rows if _is_linked(row, person)]
+        unseen = [row for row in rows if "azureoid" not in row]
+        # A full page without a hit means that the filter was ignored: then the answer says nothing about who is there.
+        return linked or (unseen if len(unseen) <= _FEW else []), not linked and len(rows) > _FEW
+
+    def _judged(self, person: Person, rows: list[wire.Row], deadline: Deadline) -> _Match:
+        """Read each candidate in full and sort it; a list row may be old, cut or wrongly filtered."""
+        addresses = _addresses(person)
+        linked: list[wire.Row] = []
+        free: list[wire.Row] = []
+        taken: list[wire.Row] = []
+        for user_id in sorted({found for row in rows if (found := wire.number(row.get("id"))) is not None}):
+            try:
+                row = self.get(str(user_id), deadline=deadline)
+            except NotThere:
+                continue
+            if wire.number(row.get("id")) != user_id or wire.same(wire.text(row, "name"), "General User"):
+                continue
+            if _is_linked(row, person):
+                linked.append(row)
+            elif _has_address(row, addresses):
+                if not wire.text(row, "azureoid"):
+                    free.append(row)
+                elif _has_address(row, person.addresses):
+                    # A former address may be somebody else's by now; that is nobody's conflict.
+                    taken.append(row)
+        return _Match(linked=tuple(linked), free=tuple(free), taken=tuple(taken))
+
+
+def _pick(match: _Match, person: Person) -> wire.Row | None:
+    """The one user that is this person's. Raises Refused where several could be."""
+    if match.linked:
+        return min(match.linked, key=lambda row: (_inactive(row), row["id"]))
+    addresses = _addresses(person)
+    first_address = [row for row in match.free if any(wire.same(wire.text(row, "emailaddress"), address) for address in addresses)]
+    candidates = first_address or list(match.free)
+    candidates = [row for row in candidates if not _inactive(row)] or candidates
+    if len(candidates) > 1:
+        ids = ", ".join(str(row["id"]) for row in candidates)
+        raise Refused(f"users {ids} share this person's address and none is linked to the directory: merge them, or link one")
+    return candidates[0] if candidates else None
+
+
+def _worth_reading(person: Person, addresses: tuple[str, ...], rows: list[wire.Row]) -> list[wire.Row]:
+    seen = [row for row in rows if _is_linked(row, person) or _has_address(row, addresses)]
+    unseen = [row for row in rows if row not in seen and not all(member in row for member in _MAILS)]
+    # The search looks at three address fields, the rows it lists need not show them.
+    return seen + unseen if len(rows) <= _FEW else seen
+
+
+def _addresses(person: Person) -> tuple[str, ...]:
+    """Where mail reaches the person, and where it reached them before, without case, each once."""
+    return (*person.addresses, *person.former_addresses)
+
+
+def _has_address(row: wire.Row, addresses: tuple[str, ...]) -> bool:
+    return any(wire.same(wire.text(row, member), address) for member in _MAILS for address in addresses)
+
+
+def _is_linked(row: wire.Row, person: Person) -> bool:
+    return wire.same(wire.text(row, "azureoid"), person.id)
+
+
+def _place_in(row: wire.Row) -> wire.Row:
+    """What a ticket says of its user. A site id comes back as a double and is refused as one (reference 2.1)."""
+    members = {
+        "user_id": wire.number(row.get("id")),
+        "client_id": wire.number(row.get("client_id")),
+        "site_id": wire.number(row.get("site_id_int")) or wire.number(row.get("site_id")),
+    }
+    return {member: value for member, value in members.items() if value is not None}
+
+
+def _inactive(row: wire.Row) -> bool:
+    return wire.true(row, "inactive")

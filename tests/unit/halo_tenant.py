@@ -1,0 +1,93 @@
+"""A pretend Halo in process with a desk on it, for the tests of the adapter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from adapters.halo.client import HaloClient
+from adapters.halo.desk import HaloServiceDesk
+from joinery.domain.person import Person
+from joinery.domain.policy import DeskPolicy
+from joinery.domain.tickets import EnsureUser, OpenTicket
+from simulators.clock import SimClock
+from simulators.halo import create_halo
+
+KEY = "local-K5WXGZLTMVRXE4TF"
+WITHIN = timedelta(seconds=10)
+CONTRACT = Path(__file__).resolve().parents[2] / ".." / "shared" / "contracts" / "haloitsm.json"
+
+ALEX = Person(
+    id="6b1f0a2e-5a3c-4f5d-9a65-7f3f1f0c9d10",
+    user_principal_name="alex.example@contoso.com",
+    mail="alex.example@contoso.com",
+    display_name="Alex Example",
+    given_name="Alex",
+    surname="Example",
+    job_title="Analyst",
+    department="Finance",
+    office_location="Harbour",
+)
+ENSURE = EnsureUser(person=ALEX)
+TICKET = OpenTicket(kind="onboarding", person=ALEX, user_id=None, summary="New starter: Alex Example", details="Start: soon")
+
+
+class TickingClock(SimClock):
+    def monotonic(self) -> float:
+        return self.now().timestamp()
+
+
+class Halo:
+    """A pretend Halo in process with a desk on it; ``deaf_to`` names query parameters that it ignores."""
+
+    def __init__(self, policy: DeskPolicy | None = None, **switches: Any) -> None:
+        self.clock = TickingClock(datetime(2026, 11, 23, 9, 0, tzinfo=UTC), frozen=True)
+        contract = json.loads(CONTRACT.read_text()) if CONTRACT.exists() else None
+        self.stand_in = create_halo(None, self.clock, contract=contract, strict=contract is not None, **switches)
+        self.deaf_to: set[str] = set()
+        self.before: Callable[[httpx.Request], None] = lambda request: None
+        self._wire = httpx.WSGITransport(app=self.stand_in.wsgi)
+        self.http = httpx.Client(transport=self._wire, base_url="http://halo.test", trust_env=False)
+        form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local", "scope": "all"}
+        self.http.headers["authorization"] = f"Bearer {self.http.post('/auth/token', data=form).json()['access_token']}"
+        self.desk = self.new_desk(policy)
+
+    def new_desk(self, policy: DeskPolicy | None = None, **options: Any) -> HaloServiceDesk:
+        self.client = HaloClient(
+            "http://halo.test/api", "http://halo.test/auth", "joinery", "local", transport=httpx.MockTransport(self._send), clock=self.clock
+        )
+        return HaloServiceDesk(self.client, policy or DeskPolicy(), deployment="local", search_lag=timedelta(seconds=2), **options)
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        self.before(request)
+        if self.deaf_to and request.method == "GET":
+            kept = [(name, value) for name, value in request.url.params.multi_items() if name not in self.deaf_to]
+            request = httpx.Request("GET", request.url.copy_with(params=kept), headers=request.headers)
+        answer = self._wire.handle_request(request)
+        answer.read()
+        return answer
+
+    def post(self, path: str, **row: Any) -> dict[str, Any]:
+        answer = self.http.post(f"/api{path}", json=[row])
+        assert answer.is_success, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.http.get(f"/api{path}", params=query).json()
+
+    def calls(self, action: Callable[[], object]) -> list[str]:
+        """The calls that an action costs, without the token."""
+        self.http.delete("/_calls")
+        action()
+        return [f"{call['method']} {call['path']}" for call in self.http.get("/_calls").json() if call["path"] != "/auth/token"]
+
+
+def a_user(halo: Halo, **fields: Any) -> int:
+    row = {"name": "Somebody Else", "emailaddress": "somebody@contoso.com", "site_id": 18, **fields}
+    return int(halo.post("/Users", **row)["id"])
