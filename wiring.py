@@ -1,0 +1,327 @@
+"""The one file that knows everyone: it builds the App from settings. Importing it opens nothing and is light.
+
+``app_source`` is how the functions get hold of the App: built from the environment on first use, replaceable by a local
+host or a test. ``build_local`` adds the stand-ins; it imports them inside the function, because the deployed copy has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adapters.queues.engine import QueueEngine
+    from joinery.app import App
+    from joinery.domain.policy import Policy
+    from joinery.local import Host
+    from joinery.settings import Settings
+
+
+class AppSource:
+    """Builds the App once, on first use; ``use`` puts another in its place."""
+
+    def __init__(self, build: Callable[[], App]) -> None:
+        self._build = build
+        self._app: App | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> App:
+        with self._lock:
+            if self._app is None:
+                self._app = self._build()
+            return self._app
+
+    def use(self, app: App | None) -> None:
+        """Serve this App from now on; None builds a new one at the next use."""
+        with self._lock:
+            self._app = app
+
+
+def _from_environment() -> App:
+    from joinery.settings import Settings
+
+    return build_app(Settings.from_environment(os.environ)).app
+
+
+#: What every function asks for its App.
+app_source = AppSource(_from_environment)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """An App with what its owner has to close, and the queue engine where the queue is embedded."""
+
+    app: App
+    settings: Settings
+    policy: Policy
+    engine: QueueEngine
+    closers: tuple[Callable[[], None], ...] = field(default=())
+
+    def close(self) -> None:
+        """Close clients and files, the last opened first."""
+        for close in reversed(self.closers):
+            close()
+
+
+def build_app(settings: Settings, **replacements: Any) -> Parts:
+    """Create every client and put the App together.
+
+    ``replacements`` (``clock``, ``randomness``, ``store``, ``queue``, ``directory``, ``desk``, ``subscriptions``) stand in for
+    what would be built here; tests use them to wrap a port.
+
+    Raises:
+        ConfigurationError: the policy is wrong, a file is foreign, or an address is missing.
+    """
+    from adapters.graph.client import GraphClient
+    from adapters.graph.directory import GraphDirectory
+    from adapters.graph.intake import GraphIntake
+    from adapters.graph.subscriptions import GraphSubscriptions
+    from adapters.graph.token import ClientCredentials
+    from adapters.halo.client import HaloClient
+    from adapters.halo.desk import HaloServiceDesk
+    from adapters.queues.embedded import EmbeddedQueue
+    from adapters.queues.engine import QueueEngine
+    from adapters.queues.journal import SqliteJournal
+    from adapters.stores.sqlite import SqliteStateStore
+    from adapters.system import SystemClock, SystemRandomness
+    from joinery.assembly import Ports, assemble
+    from joinery.engine.retry import EngineTiming
+    from workflows import CATALOGUE
+
+    # httpx logs whole addresses at INFO, and ours hold mail addresses and delta tokens.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = _complete(settings)
+    policy = policy_of(settings)
+    clock = replacements.get("clock") or SystemClock()
+    randomness = replacements.get("randomness") or SystemRandomness()
+    timing = EngineTiming(call_deadline=settings.call_deadline, twin_check_after=timedelta(seconds=settings.twin_check_seconds))
+
+    settings.data.mkdir(parents=True, exist_ok=True)
+    sqlite = SqliteStateStore(settings.data / "state.db")
+    store = replacements.get("store", lambda inner: inner)(sqlite)
+    engine = QueueEngine(clock, SqliteJournal(settings.data / "queue.db"), name=settings.queue_name)
+    queue = replacements.get("queue", lambda inner: inner)(EmbeddedQueue(engine))
+
+    tokens = ClientCredentials(
+        authority=settings.graph_authority or settings.graph_url,
+        tenant=settings.graph_tenant,
+        client_id=settings.graph_client_id,
+        client_secret=settings.graph_client_secret.reveal(),
+        scope=f"{settings.graph_url}/.default",
+        clock=clock,
+    )
+    graph_root = f"{settings.graph_url.rstrip('/')}/v1.0"
+    graph = GraphClient(graph_root, tokens, clock=clock)
+    directory = replacements.get("directory", lambda inner: inner)(GraphDirectory(graph, clock=clock))
+    subscriptions = replacements.get("subscriptions", lambda inner: inner)(GraphSubscriptions(graph_root, tokens, clock=clock))
+    halo_root = settings.halo_url.rstrip("/")
+    halo = HaloClient(
+        f"{halo_root}/api",
+        settings.halo_auth_url or f"{halo_root}/auth",
+        settings.halo_client_id,
+        settings.halo_client_secret.reveal(),
+        tenant=settings.halo_tenant,
+        scope=settings.halo_scope,
+        clock=clock,
+    )
+    desk = replacements.get("desk", lambda inner: inner)(
+        HaloServiceDesk(
+            halo, policy.desk, deployment=settings.deployment, search_lag=settings.search_lag, key_field=settings.halo_key_field
+        )
+    )
+
+    ports = Ports(
+        clock=clock,
+        randomness=randomness,
+        store=store,
+        queue=queue,
+        directory=directory,
+        desk=desk,
+        subscriptions=subscriptions,
+        intake=GraphIntake((settings.client_state.reveal(), settings.client_state_previous.reveal())),
+    )
+    app = assemble(
+        ports,
+        policy=policy,
+        catalogue=CATALOGUE,
+        urls=_urls(settings),
+        tenant=settings.graph_tenant,
+        deployment=settings.deployment,
+        timing=timing,
+    )
+    closers = (sqlite.close, engine.close, graph.close, tokens.close, halo.close)
+    return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)
+
+
+def _complete(settings: Settings) -> Settings:
+    """Fill in what a deployment must name and a desk may leave out. Raises ConfigurationError for what is missing."""
+    from joinery.errors import ConfigurationError, Finding
+
+    findings = [
+        Finding(place=env, problem="is not set", remedy=remedy)
+        for env, value, remedy in (
+            ("JOINERY_GRAPH_URL", settings.graph_url, "Use https://graph.microsoft.com; `joinery up` starts a stand-in by itself."),
+            ("JOINERY_HALO_URL", settings.halo_url, "Use https://YOURS.haloitsm.com; `joinery up` starts a stand-in by itself."),
+            ("JOINERY_PUBLIC_URL", settings.public_url, "Use the address of the function app, e.g. https://joinery.azurewebsites.net."),
+            (
+                "JOINERY_CLIENT_STATE",
+                settings.client_state.reveal(),
+                "Use 64 random hexadecimal digits; `joinery up` makes them by itself.",
+            ),
+        )
+        if not value
+    ]
+    if findings:
+        raise ConfigurationError(findings)
+    return settings
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The policy that settings name, with their settle time in it. Raises ConfigurationError with every finding."""
+    from joinery.policy_file import read_policy
+
+    path = settings.policy
+    if not path.is_absolute() and not path.exists():
+        # A relative path also means: beside this file, wherever the process was started.
+        path = Path(__file__).resolve().parent / path
+    policy = read_policy(path)
+    if settings.settle_seconds is None:
+        return policy
+    wait = timedelta(seconds=settings.settle_seconds)
+    return replace(policy, timing=replace(policy.timing, settle_time=wait, second_look=wait))
+
+
+def _urls(settings: Settings) -> Any:
+    from joinery.app import SubscriptionUrls
+
+    root = settings.public_url.rstrip("/")
+    secret = settings.client_state.reveal()
+    fingerprint = hashlib.sha256(f"{root}\n{secret}".encode()).hexdigest()[:16]
+    return SubscriptionUrls(
+        notification_url=f"{root}/api/notifications",
+        lifecycle_url=f"{root}/api/lifecycle",
+        client_state=secret,
+        fingerprint=fingerprint,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StandIns:
+    """The pretend Graph and the pretend Halo, served on loopback."""
+
+    graph_url: str
+    halo_url: str
+    closers: tuple[Callable[[], None], ...]
+
+    def close(self) -> None:
+        """Stop serving; their worlds stay in the data folder."""
+        for close in self.closers:
+            close()
+
+
+def build_stand_ins(settings: Settings, *, empty: bool) -> StandIns:
+    """Serve the stand-ins with their state in the data folder; a new world gets the groups that policy names, and people unless ``empty``.
+
+    Raises OSError when a port is taken.
+    """
+    from joinery.serving import serve
+    from simulators.company import prepare_desk, seed_company
+    from simulators.driver import GraphDriver, HaloDriver
+    from simulators.graph import create_graph
+    from simulators.halo import create_halo
+
+    policy = policy_of(settings)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    graph, halo = create_graph(settings.data), create_halo(settings.data)
+    graph_served = serve(graph.wsgi, port=settings.graph_port)
+    halo_served = serve(halo.wsgi, port=settings.halo_port)
+    drivers = GraphDriver(graph_served.url), HaloDriver(halo_served.url)
+    fresh = drivers[0].group_id(policy.joiner_group) is None
+    prepare_desk(drivers[1], policy)
+    if fresh and not empty:
+        seed_company(*drivers, policy)
+    # The groups come last: where a start was killed half-way, the next one fills in what is missing.
+    drivers[0].make_groups(policy.watched_groups)
+    for driver in drivers:
+        driver.close()
+    graph.start()
+    halo.start()
+    return StandIns(
+        graph_url=graph_served.url,
+        halo_url=halo_served.url,
+        closers=(graph_served.close, halo_served.close, graph.close, halo.stop),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Local:
+    """Everything on one machine."""
+
+    parts: Parts
+    host: Host
+    stand_ins: StandIns | None
+
+    def start(self) -> None:
+        """Begin to handle messages and to run timers; health says when the start-up sweep is through."""
+        self.parts.app.starting()
+        self.host.start({self.parts.engine.name: self.parts.engine})
+
+    def close(self) -> None:
+        """Stop the host first, so that nothing is in hand when its surroundings go."""
+        self.host.stop()
+        self.parts.close()
+        if self.stand_ins is not None:
+            self.stand_ins.close()
+
+
+def build_local(settings: Settings, *, empty: bool = False, **replacements: Any) -> Local:
+    """The registered functions on the local host, with stand-ins where settings name no real Graph and Halo.
+
+    Raises ConfigurationError, or OSError when a port is taken.
+    """
+    import function_app
+    from joinery.local import Host, HostSettings
+
+    settings.data.mkdir(parents=True, exist_ok=True)
+    stand_ins = None
+    if not (settings.graph_url and settings.halo_url):
+        stand_ins = build_stand_ins(settings, empty=empty)
+        settings = replace(settings, graph_url=settings.graph_url or stand_ins.graph_url, halo_url=settings.halo_url or stand_ins.halo_url)
+    host = Host(
+        function_app.app.get_functions(),
+        settings=HostSettings.read(Path(__file__).resolve().parent / "host.json"),
+        app_settings={"JOINERY_QUEUE_NAME": settings.queue_name},
+        port=settings.port,
+    )
+    host.listen()
+    settings = _with_client_state(settings)
+    if not settings.public_url:
+        settings = replace(settings, public_url=host.url)
+    parts = build_app(settings, **replacements)
+    app_source.use(parts.app)
+    return Local(parts=parts, host=host, stand_ins=stand_ins)
+
+
+def _with_client_state(settings: Settings) -> Settings:
+    """One secret per data folder, made at the first start and kept."""
+    import secrets
+
+    from joinery.settings import Secret
+
+    if settings.client_state:
+        return settings
+    kept = settings.data / "client-state"
+    if not kept.exists():
+        kept.touch(mode=0o600)
+    value = kept.read_text(encoding="utf-8").strip()
+    if not value:
+        value = secrets.token_hex(32)
+        kept.write_text(value, encoding="utf-8")
+    return replace(settings, client_state=Secret(value))
