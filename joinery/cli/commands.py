@@ -1,0 +1,165 @@
+"""The commands: options in, one call, exit code out. What they do lies in the modules beside this one, imported on use."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from joinery.cli import examples
+from joinery.cli.exits import end
+from joinery.cli.options import Data, Empty, GraphPort, GraphUrl, HaloPort, HaloUrl, Json, NoPlay, PolicyFile, Port, SettleSeconds
+
+_LOOKS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+_PLAIN = {"rich_markup_mode": None, "no_args_is_help": True, "context_settings": _LOOKS}
+
+Workflow = Annotated[str | None, typer.Argument(help="joiner or leaver; left out, all workflows.", metavar="WORKFLOW")]
+
+app = typer.Typer(
+    help="Turns identity changes into service-desk work that is done once, in order, and proven.",
+    epilog=examples.JOINERY,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    **_PLAIN,  # type: ignore[arg-type]  # three options that every group shares
+)
+audit = typer.Typer(help="What happened and why.", epilog=examples.AUDIT, **_PLAIN)  # type: ignore[arg-type]  # likewise
+parked = typer.Typer(help="Messages that nobody could understand.", epilog=examples.PARKED, **_PLAIN)  # type: ignore[arg-type]  # likewise
+app.add_typer(audit, name="audit")
+app.add_typer(parked, name="parked")
+
+
+@app.command(epilog=examples.UP)
+def up(
+    empty: Empty = None,
+    no_play: NoPlay = None,
+    port: Port = None,
+    graph_port: GraphPort = None,
+    halo_port: HaloPort = None,
+    data: Data = None,
+    settle_seconds: SettleSeconds = None,
+    graph_url: GraphUrl = None,
+    halo_url: HaloUrl = None,
+    policy: PolicyFile = None,
+) -> None:
+    """Run everything on this machine, and play a day.
+
+    Our functions, a pretend Graph and a pretend Halo on loopback ports, and SQLite in the data folder. It keeps running until Ctrl-C;
+    the next start goes on with the same data.
+    """
+    from joinery.cli.up import plan, run_up
+
+    end(
+        lambda: run_up(
+            plan(
+                empty=empty,
+                no_play=no_play,
+                port=port,
+                graph_port=graph_port,
+                halo_port=halo_port,
+                data=data,
+                settle_seconds=settle_seconds,
+                graph_url=graph_url,
+                halo_url=halo_url,
+                policy=policy,
+            )
+        )
+    )
+
+
+@app.command("stand-ins", epilog=examples.STAND_INS)
+def stand_ins(
+    empty: Empty = None, graph_port: GraphPort = None, halo_port: HaloPort = None, data: Data = None, policy: PolicyFile = None
+) -> None:
+    """Run the pretend Graph and the pretend Halo alone.
+
+    For a `joinery up` in another process.
+    """
+    from joinery.cli.options import flags, settings_from
+    from joinery.cli.up import run_stand_ins
+
+    def run() -> int:
+        switches, findings = flags(empty=empty)
+        settings = settings_from(findings, graph_port=graph_port, halo_port=halo_port, data=data, policy=policy)
+        return run_stand_ins(settings, empty=switches["empty"])
+
+    end(run)
+
+
+@app.command(epilog=examples.DEMO)
+def demo() -> None:
+    """Play a day at full speed, and prove what was done.
+
+    It is `joinery up` on free ports and in a temporary folder; only deadline, search lag and settle time are shortened.
+    """
+    from joinery.cli.demo import run_demo
+
+    end(run_demo)
+
+
+@app.command(epilog=examples.PAUSE)
+def pause(
+    reason: Annotated[str, typer.Option("--reason", help="Why, for whoever finds it paused; health shows it.")],
+    workflow: Workflow = None,
+    data: Data = None,
+) -> None:
+    """Stop all effects, or those of one workflow.
+
+    Intake goes on, and nothing is lost.
+    """
+    from joinery.cli.operate import pause as run
+
+    end(lambda: run(data, workflow, reason))
+
+
+@app.command(epilog=examples.RESUME)
+def resume(
+    workflow: Workflow = None,
+    data: Data = None,
+) -> None:
+    """Let what was paused act again.
+
+    What waited goes on within a minute.
+    """
+    from joinery.cli.operate import resume as run
+
+    end(lambda: run(data, workflow))
+
+
+@app.command("settings", epilog=examples.SETTINGS)
+def show_settings(policy: PolicyFile = None, data: Data = None) -> None:
+    """Print every setting, and check settings and policy.
+
+    Each with its environment variable, its value (secrets as stars) and what it means.
+    """
+    from joinery.cli.reports import show_settings as run
+
+    end(lambda: run(policy=policy, data=data))
+
+
+@audit.command("show", epilog=examples.AUDIT_SHOW)
+def audit_show(
+    person: Annotated[
+        str | None, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.", show_default=False)
+    ] = None,
+    operator: Annotated[bool, typer.Option("--operator", help="What operators did instead: pause, resume.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Print what happened to one person, or what operators did.
+
+    When, what, why, in which step and run.
+    """
+    from joinery.cli.reports import show_audit
+
+    end(lambda: show_audit(data, person, operator=operator, as_json=as_json))
+
+
+@parked.command("list", epilog=examples.PARKED_LIST)
+def parked_list(data: Data = None, as_json: Json = False) -> None:
+    """List the parked messages.
+
+    Each with its reason and what can be done about it.
+    """
+    from joinery.cli.reports import list_parked
+
+    end(lambda: list_parked(data, as_json=as_json))

@@ -1,0 +1,61 @@
+"""What every help ends with: lines that can be pasted, and what the exit codes mean."""
+
+from __future__ import annotations
+
+
+def _epilog(*lines: str, codes: str) -> str:
+    # \b keeps the lines of a paragraph as they are.
+    return "\n\n".join(("\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines), f"\b\nExit codes: {codes}"))
+
+
+_CODES = "0 all is well; 2 a setting, the policy or the command line is wrong."
+_RUNS = "0 stopped by Ctrl-C or SIGTERM; 2 a setting, the policy, a port or the data folder is wrong (every finding is printed)."
+_READS = "0 all is well; 1 nothing was found; 2 the data folder or the command line is wrong."
+
+JOINERY = _epilog(
+    "joinery up                        # everything on this machine, with a day played before your eyes",
+    "joinery demo                      # the same at full speed, with a table of what was verified",
+    'joinery audit show --person "Amara Okafor"',
+    codes="0 all is well; 1 something is not as it should be; 2 a setting, the policy or the command line is wrong.",
+)
+UP = _epilog(
+    "joinery up",
+    "joinery up --empty --settle-seconds 0      # an empty world, at once ready to be driven by curl",
+    "joinery up --no-play --port 0 --graph-port 0 --halo-port 0 --data /tmp/joinery",
+    "joinery up --graph-url http://127.0.0.1:7081 --halo-url http://127.0.0.1:7082",
+    "JOINERY_PORT=8071 joinery up",
+    codes=_RUNS,
+)
+STAND_INS = _epilog(
+    "joinery stand-ins",
+    "joinery stand-ins --empty --graph-port 7081 --halo-port 7082 --data /tmp/worlds",
+    codes=_RUNS,
+)
+DEMO = _epilog(
+    "joinery demo",
+    "joinery demo > demo.txt && tail -20 demo.txt",
+    codes="0 everything was done once and verified; 1 something was not; 2 it could not start.",
+)
+PAUSE = _epilog(
+    'joinery pause --reason "Halo is being upgraded"',
+    'joinery pause leaver --reason "HR imports the whole company tonight"',
+    codes=_CODES,
+)
+RESUME = _epilog(
+    "joinery resume", "joinery resume leaver", codes="0 it acts again; 1 it was not paused; 2 the data folder or the command line is wrong."
+)
+SETTINGS = _epilog(
+    "joinery settings",
+    "joinery settings --policy config/policy.example.toml",
+    "JOINERY_DEPLOYMENT=prod-eu joinery settings",
+    codes="0 settings and policy are sound; 2 they are not (every finding is printed).",
+)
+AUDIT = _epilog('joinery audit show --person "Amara Okafor"', codes=_READS)
+AUDIT_SHOW = _epilog(
+    "joinery audit show --person amara.okafor@contoso.example",
+    'joinery audit show --person "Amara Okafor" --json',
+    "joinery audit show --operator",
+    codes=_READS,
+)
+PARKED = _epilog("joinery parked list", codes=_CODES)
+PARKED_LIST = _epilog("joinery parked list", "joinery parked list --json", codes=_CODES)

@@ -1,0 +1,171 @@
+"""``joinery audit show``, ``joinery parked list`` and ``joinery settings``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from joinery.cli.exits import NOT_WELL, WELL, WRONG, finding, print_findings
+from joinery.cli.options import settings_from
+from joinery.cli.stored import stored
+from joinery.cli.timeline import name_of
+from joinery.cli.up import say
+from joinery.domain.moments import to_text
+from joinery.engine import codec
+from joinery.engine.operations import operator_partition
+from joinery.engine.pauses import ALL
+from joinery.errors import ConfigurationError, Finding
+
+if TYPE_CHECKING:
+    from joinery.engine.audit import AuditRecord
+    from joinery.engine.readside import AuditLine, KnownPerson
+    from joinery.settings import Settings
+
+#: What the switches that are no settings mean.
+_SWITCHES = {"JOINERY_EMPTY": "1: `joinery up` seeds no people and plays nothing", "JOINERY_NO_PLAY": "1: `joinery up` plays nothing"}
+
+
+# --- audit show ---
+
+
+def show_audit(data: str | None, who: str | None, *, operator: bool, as_json: bool) -> int:
+    """One person's audit, or what operators did; several people who fit are listed instead. Raises ConfigurationError for neither or both."""
+    if (who is None) is not operator:
+        raise finding("audit show", "takes either --person or --operator", 'For example: joinery audit show --person "Amara Okafor"')
+    with stored(data) as opened:
+        if who is None:
+            return _show_operators(list(opened.reads.audit(operator_partition(opened.tenant))), as_json=as_json)
+        found = opened.reads.find(who.strip())
+        if len(found) != 1:
+            _say_who_fits(who, found)
+            return NOT_WELL
+        lines = list(opened.reads.audit(found[0].partition))
+    if as_json:
+        say(json.dumps([_as_document(line) for line in lines], indent=2, ensure_ascii=False))
+        return WELL
+    for line in (*_card(found[0]), "", *(text for each in lines for text in _entry(each.record))):
+        say(line)
+    return WELL
+
+
+def _show_operators(lines: list[AuditLine], *, as_json: bool) -> int:
+    if as_json:
+        say(json.dumps([_as_document(line) for line in lines], indent=2, ensure_ascii=False))
+        return WELL
+    if not lines:
+        say("No operator has done anything yet.")
+    for line in lines:
+        who, what = (line.personal or {}).get("by", "somebody"), line.record.detail.get("workflow", "")
+        first, *more = _entry(line.record)
+        say(f"{first}  ({'all workflows' if what == ALL else what}, by {who})")
+        for rest in more:
+            say(rest)
+    return WELL
+
+
+def _say_who_fits(who: str, found: Sequence[KnownPerson]) -> None:
+    problem = f"{len(found)} people are known as {who!r}; give one of these ids" if found else f"nobody is known as {who!r}"
+    lines = [
+        f"joinery: {problem}",
+        *(f"  {_id(known)}  {name_of(known)}  {known.person.address if known.person else ''}" for known in found),
+    ]
+    print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201 - a command speaks to its user
+
+
+def _id(known: KnownPerson) -> str:
+    return known.partition.rpartition(":")[2]
+
+
+def _card(known: KnownPerson) -> list[str]:
+    head, person = known.head, known.person
+    lines = [name_of(known), f"  directory id  {_id(known)}"]
+    if person is not None:
+        lines += [f"  signs in as   {person.user_principal_name}", f"  department    {person.department or 'not set'}"]
+    if head.identity is not None:
+        lines.append(f"  identity      {head.identity.kind}: {head.identity.proof}")
+    return [
+        *lines,
+        f"  episode       {head.episode.number}, {head.episode.stage}; {head.runs} runs, {head.audit_seq} audit entries (times are UTC)",
+    ]
+
+
+def _entry(record: AuditRecord) -> list[str]:
+    """When and what; then step, why and run, each where there is one, with a hanging indent."""
+    start = f"{record.at:%Y-%m-%d %H:%M:%S}  {record.action:<15}  "
+    fact = record.detail.get("fact")
+    rest = "; ".join(part for part in (record.step, str(fact["is"]) if isinstance(fact, dict) else "", record.why) if part)
+    if record.run:
+        rest = f"{rest} [{record.run}]" if rest else f"[{record.run}]"
+    width = max(60, min(shutil.get_terminal_size((120, 40)).columns, 140))
+    first, *more = textwrap.wrap(rest, width - len(start), break_on_hyphens=False) or [""]
+    return [f"{start}{first}".rstrip(), *(f"{' ' * len(start)}{part}" for part in more)]
+
+
+def _as_document(line: AuditLine) -> dict[str, object]:
+    return {"partition": line.partition, **codec.to_document(line.record), "at": to_text(line.record.at), "personal": line.personal}
+
+
+# --- parked list ---
+
+
+def list_parked(data: str | None, *, as_json: bool) -> int:
+    """Everything that is parked, oldest first."""
+    with stored(data) as opened:
+        parked = opened.reads.parked()
+    if as_json:
+        say(json.dumps([{**codec.to_document(one), "at": to_text(one.at)} for one in parked], indent=2, ensure_ascii=False))
+        return WELL
+    if not parked:
+        say("Nothing is parked.")
+    for one in parked:
+        body = one.body if len(one.body) <= 200 else f"{one.body[:200]}…"
+        say(f"{one.at:%Y-%m-%d %H:%M:%S}  {one.reason}")
+        say(f"  remedy  {one.remedy}")
+        say(f"  body    {body.encode('unicode_escape').decode('ascii') if not body.isprintable() else body}")
+    return WELL
+
+
+# --- settings ---
+
+
+def show_settings(*, policy: str | None, data: str | None) -> int:
+    """Every setting, and whether settings and policy are sound."""
+    from wiring import policy_of
+
+    findings: list[Finding] = []
+    settings: Settings | None = None
+    try:
+        settings = settings_from(policy=policy, data=data)
+    except ConfigurationError as error:
+        findings += error.findings
+    try:
+        policy_of(settings or _with_policy_alone(policy))
+    except ConfigurationError as error:
+        findings += error.findings
+    if settings is not None:
+        _say_settings(settings.shown())
+    if findings:
+        print_findings(findings)
+        return WRONG
+    say("\nSettings and policy are sound.")
+    return WELL
+
+
+def _with_policy_alone(policy: str | None) -> Settings:
+    """Defaults, but for the policy file: so that its findings are told beside those of the settings."""
+    from joinery.settings import Settings
+
+    environ = {name: value for name, value in os.environ.items() if name == "JOINERY_POLICY"}
+    return Settings.from_environment(environ, policy=policy)
+
+
+def _say_settings(shown: Sequence[tuple[str, str, str]]) -> None:
+    switches = [(name, os.environ.get(name) or "(not set)", meaning) for name, meaning in _SWITCHES.items()]
+    for name, value, meaning in (*shown, *switches):
+        say(f"{name} = {value}")
+        say(f"    {meaning}")

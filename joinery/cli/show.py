@@ -1,0 +1,174 @@
+"""Shows a day: the play on one thread, the timeline on this one."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import httpx
+
+from joinery.cli.outcome import Outcome, outcome, table
+from joinery.cli.screen import Screen, open_screen
+from joinery.cli.timeline import Timeline
+from joinery.errors import TryLater
+
+if TYPE_CHECKING:
+    from joinery.engine.journal import Head
+    from simulators.play import Expected, Play
+    from wiring import Local
+
+#: Seconds between acts in `joinery up`: time to read.
+PACE = 6.0
+#: Seconds between two looks at the audit.
+_POLL = 0.25
+#: Nothing may move for this long before the company counts as taken in, or an act as over.
+_STILL = 0.6
+#: Longest wait for that.
+_STILL_MAX = 120.0
+
+
+def play_a_day(local: Local, known: frozenset[str], stop: threading.Event) -> None:
+    """Take the company in, play the day, and go on showing what happens until ``stop``; ``known`` are the partitions of before."""
+    from simulators.play import Play
+
+    screen, settings = open_screen(), local.parts.settings
+    timeline = Timeline(local.parts.app.reads)
+    try:
+        take_in(local, known, timeline, screen, stop)
+        screen.say("ready")
+        try:
+            play = Play(settings.graph_url, settings.halo_url, joiner_group=local.parts.policy.joiner_group)
+        except (httpx.HTTPError, ValueError, KeyError):
+            screen.say("The Graph there is no pretend one that a day could be played in; showing what happens.")
+            follow(timeline, screen, local, until=stop)
+            return
+        if not play.acts:
+            screen.say("The pretend Graph holds no company that a day could be played in; showing what happens.")
+        else:
+            screen.heading(f"{play.title} at Contoso")
+        actor = Actor(play, screen, stop, pause=lambda _: stop.wait(PACE))
+        actor.start()
+        follow(timeline, screen, local, until=stop, meanwhile=lambda: _announce_end(actor, local, screen))
+    finally:
+        screen.close()
+
+
+def take_in(local: Local, before: frozenset[str], timeline: Timeline, screen: Screen, stop: threading.Event) -> None:
+    """Wait until everybody who is there has been looked at; say how many, and do not show each of them."""
+    wait_until_still(local, stop, settled=False)
+    people = list(local.parts.app.reads.people())
+    new = [known for known in people if known.partition not in before]
+    timeline.skip()
+    if new:
+        ours = sum(1 for known in new if known.head.identity and known.head.identity.may_be_acted_upon)
+        screen.say(f"Taken in as they are: {ours} people; left alone: {len(new) - ours} accounts that are nobody's, or protected.")
+    elif people:
+        screen.say(f"Going on with the {len(people)} accounts that are known already.")
+
+
+class Actor:
+    """Plays on a thread of its own, so that the timeline can show what follows."""
+
+    def __init__(self, play: Play, screen: Screen, stop: threading.Event, *, pause: Callable[[list[Expected]], bool]) -> None:
+        self._play = play
+        self._screen = screen
+        self._stop = stop
+        self._pause = pause
+        self.expected: list[Expected] = []
+        #: Why the play broke off; empty where it did not.
+        self.trouble = ""
+        self.over = threading.Event()
+        self.announced = not play.acts
+
+    def start(self) -> None:
+        """Begin; ``over`` is set at the end."""
+        threading.Thread(target=self._run, name="play", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self.expected = self._play.perform(self._screen.heading, self._pause)
+        except (httpx.HTTPError, LookupError) as error:
+            self.trouble = f"{type(error).__name__}: {error}"
+            if not self._stop.is_set():
+                # Otherwise the stand-ins stopped under it, as they were told to.
+                self._screen.say(f"The play broke off: {self.trouble}")
+        finally:
+            self._play.close()
+            self.over.set()
+
+
+def follow(
+    timeline: Timeline, screen: Screen, local: Local, *, until: threading.Event, meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """Show what happens until the event is set, and what is left then."""
+    while not until.is_set():
+        began = time.monotonic()
+        # The file is locked, or a stand-in in another process does not answer: look again.
+        with contextlib.suppress(TryLater, httpx.HTTPError):
+            _show(timeline, screen, local)
+            meanwhile()
+        # A folder with many people is read less often, so that watching costs little.
+        until.wait(max(_POLL, 10 * (time.monotonic() - began)))
+    with contextlib.suppress(TryLater):
+        _show(timeline, screen, local)
+
+
+def _show(timeline: Timeline, screen: Screen, local: Local) -> None:
+    for told in timeline.news():
+        screen.line(told)
+    _, health = local.parts.app.health()
+    screen.status(f"[dim]{health.get('open_runs', 0)} open runs · {health.get('parked', 0)} parked · Ctrl-C stops[/dim]")
+
+
+def _announce_end(actor: Actor, local: Local, screen: Screen) -> None:
+    if actor.over.is_set() and not actor.announced and not actor.trouble and is_still(local):
+        actor.announced = True
+        screen.heading("That was the day: what was done, from the audit, beside what the desk holds")
+        for line in table(outcome_of(local, actor.expected)):
+            screen.say(line)
+        screen.heading("Joinery keeps running, and shows whatever you change")
+        person = actor.expected[0].name if actor.expected else ""
+        if person:
+            where = "" if str(local.parts.settings.data) == ".joinery" else f" --data {local.parts.settings.data}"
+            screen.say(f'Ask for the evidence in another terminal:  joinery audit show --person "{person}"{where}')
+
+
+def outcome_of(local: Local, expected: list[Expected]) -> Outcome:
+    """What became of the day: our audit beside what the pretend desk holds."""
+    from simulators.driver import HaloDriver
+
+    halo = HaloDriver(local.parts.settings.halo_url)
+    try:
+        return outcome(local.parts.app.reads, halo, expected)
+    finally:
+        halo.close()
+
+
+# --- when is it still? ---
+
+
+def is_still(local: Local) -> bool:
+    """No message is being handled, no run is open, and nobody is being looked at again soon."""
+    if local.parts.engine.counts().active:
+        return False
+    return not any(_busy(known.head) for known in local.parts.app.reads.people()) and not local.parts.app.health()[1].get("open_runs")
+
+
+def _busy(head: Head) -> bool:
+    return head.look_again_at is not None
+
+
+def wait_until_still(local: Local, stop: threading.Event, *, settled: bool = True, at_most: float = _STILL_MAX) -> bool:
+    """True once it was still for a while; without ``settled`` open runs and second looks of an earlier day do not count."""
+    since: float | None = None
+    ends_at = time.monotonic() + at_most
+    while not stop.is_set() and time.monotonic() < ends_at:
+        still = is_still(local) if settled else not local.parts.engine.counts().active
+        since = (since or time.monotonic()) if still else None
+        if since is not None and time.monotonic() - since >= _STILL:
+            return True
+        stop.wait(0.05)
+    return False

@@ -1,0 +1,44 @@
+"""What is stored in a data folder, opened beside a running ``joinery up``: no client is made, nothing outside is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from joinery.cli.exits import finding
+from joinery.cli.options import settings_from
+from joinery.engine.operations import OperatorLog
+from joinery.engine.pauses import PauseBoard
+from joinery.engine.readside import ReadSide
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """The read side, the pauses and the operators' audit of one data folder."""
+
+    reads: ReadSide
+    pauses: PauseBoard
+    log: OperatorLog
+    tenant: str
+
+
+@contextmanager
+def stored(data: str | None) -> Iterator[Stored]:
+    """Open the folder's state. Raises ConfigurationError where there is none, StoreUnavailable where it is locked."""
+    from adapters.stores.sqlite import SqliteStateStore
+    from adapters.system import SystemClock, SystemRandomness
+    from joinery.engine.parking import ParkingLot
+
+    settings = settings_from(data=data)
+    path = settings.data / "state.db"
+    if not path.is_file():
+        raise finding(str(path.parent), "holds no state.db", "Start `joinery up` there first, or name its data folder with --data.")
+    store = SqliteStateStore(path)
+    try:
+        clock, randomness, tenant = SystemClock(), SystemRandomness(), settings.graph_tenant
+        lot = ParkingLot(store, clock=clock, randomness=randomness)
+        log = OperatorLog(tenant, store=store, clock=clock, randomness=randomness)
+        yield Stored(reads=ReadSide(store, lot), pauses=PauseBoard(store, clock), log=log, tenant=tenant)
+    finally:
+        store.close()

@@ -1,0 +1,199 @@
+"""``joinery up``: the functions, the stand-ins and, unless told otherwise, a day played before your eyes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from joinery.cli.exits import WELL, finding
+from joinery.cli.folder import held
+from joinery.cli.logs import log_to
+from joinery.cli.options import flags, settings_from
+from joinery.cli.ports import check_ports
+from joinery.errors import ConfigurationError, Finding
+
+if TYPE_CHECKING:
+    from joinery.settings import Settings
+    from wiring import Local, StandIns
+
+T = TypeVar("T")
+
+#: Settle time while a day is played and nothing was said: short enough to follow.
+PLAY_SETTLE_SECONDS = 3.0
+#: After this many seconds a stop is no longer polite: everything is committed, so nothing is lost by leaving at once.
+_STOP_MAX = 4.0
+#: After this many seconds without being ready, say what is missing.
+_PATIENCE = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What one ``joinery up`` is to do."""
+
+    settings: Settings
+    empty: bool
+    play: bool
+    #: True where nobody gave a settle time and the short one of the play was taken.
+    settle_shortened: bool
+
+    @property
+    def own_stand_ins(self) -> bool:
+        """Whether the stand-ins run in this process."""
+        return not (self.settings.graph_url and self.settings.halo_url)
+
+
+def plan(*, empty: bool | None, no_play: bool | None, **given: Any) -> Plan:
+    """Settings and switches, checked. Raises ConfigurationError with every finding."""
+    switches, findings = flags(empty=empty, no_play=no_play)
+    settings: Settings = settings_from(findings, **given)
+    # Only pretend worlds are played with.
+    play = not switches["empty"] and not switches["no_play"] and _on_loopback(settings.graph_url) and _on_loopback(settings.halo_url)
+    shorten = play and settings.settle_seconds is None
+    if shorten:
+        settings = replace(settings, settle_seconds=PLAY_SETTLE_SECONDS)
+    return Plan(settings=settings, empty=switches["empty"], play=play, settle_shortened=shorten)
+
+
+def run_up(chosen: Plan) -> int:
+    """Start, say where things listen, play, and run until SIGINT or SIGTERM. Raises ConfigurationError."""
+    from joinery.cli.banner import banner
+
+    with until_stopped() as stop, running(chosen) as local:
+        for line in banner(chosen, local):
+            say(line)
+        known = known_partitions(local) if chosen.play else frozenset()
+        local.start()
+        if not wait_until_ready(local, stop):
+            return WELL
+        if chosen.play:
+            from joinery.cli.show import play_a_day
+
+            play_a_day(local, known, stop)
+        else:
+            say("ready")
+        stop.wait()
+    return WELL
+
+
+def run_stand_ins(settings: Settings, *, empty: bool) -> int:
+    """Serve the stand-ins alone until SIGINT or SIGTERM. Raises ConfigurationError."""
+    from joinery.cli.banner import stand_ins_banner
+    from wiring import build_stand_ins
+
+    check(settings, {"--graph-port": settings.graph_port, "--halo-port": settings.halo_port})
+    with until_stopped() as stop, held(settings.data, "stand-ins"):
+        log_to(settings.data / "stand-ins.log")
+        stand_ins: StandIns = starting(settings.data, lambda: build_stand_ins(settings, empty=empty))
+        try:
+            for line in stand_ins_banner(settings, stand_ins):
+                say(line)
+            say("ready")
+            stop.wait()
+        finally:
+            within(_STOP_MAX, stand_ins.close)
+    return WELL
+
+
+@contextmanager
+def running(chosen: Plan) -> Iterator[Local]:
+    """Everything built and listening, not yet started; closed at the end. Raises ConfigurationError."""
+    from wiring import build_local
+
+    settings = chosen.settings
+    ports = {"--port": settings.port}
+    if chosen.own_stand_ins:
+        ports |= {"--graph-port": settings.graph_port, "--halo-port": settings.halo_port}
+    check(settings, ports)
+    with held(settings.data, "up", *(("stand-ins",) if chosen.own_stand_ins else ())):
+        log_to(settings.data / "joinery.log")
+        local: Local = starting(settings.data, lambda: build_local(settings, empty=chosen.empty))
+        try:
+            yield local
+        finally:
+            within(_STOP_MAX, local.close)
+
+
+def check(settings: Settings, ports: dict[str, int]) -> None:
+    """Policy and ports, before anything is opened. Raises ConfigurationError with every finding."""
+    from wiring import policy_of
+
+    findings: list[Finding] = []
+    for examine in (lambda: policy_of(settings), lambda: check_ports(ports)):
+        try:
+            examine()
+        except ConfigurationError as error:
+            findings += error.findings
+    if findings:
+        raise ConfigurationError(findings)
+
+
+def starting(data: Path, build: Callable[[], T]) -> T:
+    """What ``build`` makes; a port lost to another process, or a damaged file, becomes a finding."""
+    try:
+        return build()
+    except OSError as error:
+        raise finding("joinery up", f"cannot start ({error.strerror or error})", "Look at the ports and the data folder.") from None
+    except sqlite3.DatabaseError as error:
+        remedy = "Name another folder with --data, or move the damaged file away; it was left as it is."
+        raise finding(str(data), f"holds a file that cannot be read ({error})", remedy) from None
+
+
+@contextmanager
+def until_stopped() -> Iterator[threading.Event]:
+    """An event that SIGINT, SIGTERM and SIGHUP set, in place of their usual effect."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def known_partitions(local: Local) -> frozenset[str]:
+    """Whom an earlier process knew already."""
+    return frozenset(known.partition for known in local.parts.app.reads.people())
+
+
+def wait_until_ready(local: Local, stop: threading.Event) -> bool:
+    """Until health is 200; False if it was stopped before."""
+    waited, told = 0.0, False
+    while not stop.is_set():
+        ready, document = local.parts.app.health()
+        if ready:
+            return True
+        if waited > _PATIENCE and not told:
+            told = True
+            say(f"waiting for {' and '.join(document['waiting_for'])}; {local.parts.settings.data / 'joinery.log'} says why")
+        stop.wait(0.05)
+        waited += 0.05
+    return False
+
+
+def within(seconds: float, close: Callable[[], None]) -> None:
+    """Close; if that takes too long, leave the process with success: whatever was in hand is settled after the next start."""
+    watchdog = threading.Timer(seconds, os._exit, args=(WELL,))
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        close()
+    finally:
+        watchdog.cancel()
+
+
+def say(line: str) -> None:
+    """One line, at once."""
+    print(line, flush=True)  # noqa: T201 - a command speaks to its user
+
+
+def _on_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or "127.0.0.1"
+    return host in ("localhost", "::1") or host.startswith("127.")
