@@ -1,0 +1,76 @@
+"""Writes docs/settings.md from the Settings record: ``python scripts/settings_reference.py``. With ``--check`` it only says whether the page is fresh."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+from joinery.settings import Secret, Settings
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+
+_OPENING = """# Settings
+
+What differs between one deployment and another: environment variables, read once at the door. What the organisation wants is
+[policy](policy.md). `joinery settings` prints every setting with its value, secrets as stars, and checks them all; a variable that starts
+with `JOINERY_` and is not in this list is a finding, because it is usually a spelling mistake.
+
+`local.settings.sample.json` is a template for the Azure Functions host. A few are options of `joinery up` too, and the option wins.
+
+<!-- The table is written by scripts/settings_reference.py. -->
+
+| variable | default | meaning |
+| --- | --- | --- |
+"""
+
+_CLOSING = """
+`JOINERY_EMPTY` and `JOINERY_NO_PLAY` (1 or 0) are read by the command alone: they stand for `--empty` and `--no-play`.
+
+## Needed without stand-ins
+
+`joinery up` starts a stand-in for each of Graph and Halo that has no address, takes its own loopback address as the public one, and makes the
+clientState by itself. Real ones need `JOINERY_GRAPH_URL` (`https://graph.microsoft.com`), `JOINERY_GRAPH_AUTHORITY`
+(`https://login.microsoftonline.com`), `JOINERY_HALO_URL`, `JOINERY_PUBLIC_URL`, `JOINERY_CLIENT_STATE`, and the ids and secrets of both
+applications. What is missing is said at the start, all at once.
+
+The functions host reads `PYTHON_THREADPOOL_THREAD_COUNT` too; [the functions](functions.md) say why it is 16.
+
+## Rotating the clientState
+
+Put the present value into `JOINERY_CLIENT_STATE_PREVIOUS` and a new one into `JOINERY_CLIENT_STATE`, then restart. Both are accepted; the
+subscriptions are made again with the new one at the start. When nothing arrives with the old one any more, empty the first variable.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    rows = []
+    for one in fields(Settings):
+        value = one.default
+        if value is MISSING:
+            raise AssertionError(f"{one.name} has no default to document")
+        rows.append(f"| `{one.metadata['env']}` | {_shown(value)} | {one.metadata['help']} |\n")
+    return _OPENING + "".join(rows) + _CLOSING
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "" or value == Secret(""):
+        return "(not set)"
+    if isinstance(value, Secret):
+        return "a secret for the stand-ins"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or compare; returns the exit code."""
+    if arguments == ["--check"]:
+        fresh = PAGE.exists() and PAGE.read_text(encoding="utf-8") == page()
+        print("docs/settings.md is fresh" if fresh else "docs/settings.md is stale: run python scripts/settings_reference.py")
+        return 0 if fresh else 1
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
