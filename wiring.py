@@ -289,6 +289,8 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
     import function_app
     from joinery.local import Host, HostSettings
 
+    # What lies in the data folder (secrets, the stand-ins' tokens, people) is for this user alone.
+    os.umask(0o077)
     settings.data.mkdir(parents=True, exist_ok=True)
     stand_ins = None
     if not (settings.graph_url and settings.halo_url):

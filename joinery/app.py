@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -33,8 +34,10 @@ _TOKEN_MAX = 4096
 _MEMBERS_MAX = 20
 #: How often a handler that lost a race reads again before the message goes back.
 _RACES = 3
+#: A look that the directory refused this often, within about two hours, is shown to a person instead of being tried for ever.
+_REFUSALS = 12
 #: A hint that was dead-lettered this often is shown to a person instead.
-_REVIVALS = 5
+_REVIVALS = 20
 #: Shared rows.
 _SUBSCRIBED, _STARTED = "subscribed", "started"
 
@@ -183,6 +186,21 @@ class App:
             wait = BUSY.wait_initial * 2 ** min(envelope.attempt, 7)
             self._put_back(envelope, max(min(wait, BUSY.wait_max), error.after or timedelta(0)), error)
         except Refused as error:
+            if envelope.attempt >= _REFUSALS:
+                remedy = "Mend what the reason names; the next sweep then finds whatever this message was about."
+                self.parking.park(body, reason=f"refused {envelope.attempt + 1} times: {error}", remedy=remedy)
+                return
+            self._put_back(envelope, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
+        except Exception as error:
+            # A defect of ours. Raising would bring the message back at once, a hundred times in a few seconds.
+            if envelope.attempt >= _REFUSALS:
+                remedy = "This is a defect: please report it with the log around this moment. The next sweep looks again."
+                self.parking.park(body, reason=f"failed {envelope.attempt + 1} times: {type(error).__name__}", remedy=remedy)
+                return
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
+            extra = {"action": "handling_failed", "session": envelope.session_id, "error": type(error).__name__, "where": where}
+            _log.error("handling failed", extra=extra)
             self._put_back(envelope, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
 
     def _handle(self, envelope: Envelope) -> None:

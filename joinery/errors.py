@@ -22,7 +22,10 @@ from datetime import datetime, timedelta
 
 
 class JoineryError(Exception):
-    """Anything Joinery raises on purpose."""
+    """Anything Joinery raises on purpose. The message names ids and rules only; what the other side said may name people."""
+
+    #: The other side's own words, for the erasable part of the audit and never for a log.
+    said: str = ""
 
 
 class TryLater(JoineryError):

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from joinery.engine.ports import ReceivedMessage, SessionHold, SessionQueue
-from joinery.errors import LockLost
+from joinery.errors import LockLost, QueueUnavailable
 from joinery.serving import Served, serve
 
 if TYPE_CHECKING:
@@ -205,17 +205,20 @@ class Host:
     # --- timers ---
 
     def _run_timers(self) -> None:
-        for name, _, argument, handler in self._timers:
-            pause = _START_PAUSE
-            while not self._fire(name, argument, handler, past_due=True) and not self._stopping.wait(pause):
-                pause = min(pause * 2, _START_PAUSE_MAX)
-        upcoming = {name: next_firing(schedule, datetime.now(UTC)) for name, schedule, _, _ in self._timers}
+        """Each once at the start, tried again soon while it fails; from its first success on, on its schedule. None keeps another waiting."""
+        upcoming = {name: datetime.now(UTC) for name, _, _, _ in self._timers}
+        pauses: dict[str, float] = dict.fromkeys(upcoming, _START_PAUSE)
         while not self._stopping.is_set():
-            now = datetime.now(UTC)
             for name, schedule, argument, handler in self._timers:
-                if upcoming[name] <= now:
-                    self._fire(name, argument, handler, past_due=False)
-                    upcoming[name] = next_firing(schedule, datetime.now(UTC))
+                if upcoming[name] > datetime.now(UTC) or self._stopping.is_set():
+                    continue
+                well = self._fire(name, argument, handler, past_due=name in pauses)
+                upcoming[name] = next_firing(schedule, datetime.now(UTC))
+                if well:
+                    pauses.pop(name, None)
+                elif name in pauses:
+                    upcoming[name] = min(upcoming[name], datetime.now(UTC) + timedelta(seconds=pauses[name]))
+                    pauses[name] = min(pauses[name] * 2, _START_PAUSE_MAX)
             # Short naps, so that a wall clock that was set does not keep a timer waiting.
             nap = (min(upcoming.values()) - datetime.now(UTC)).total_seconds()
             self._stopping.wait(max(0.01, min(nap, 5.0)))
@@ -249,7 +252,8 @@ class _SessionWorker:
         """Renew the lock while a function runs, as long as host.json allows."""
         busy = self.busy
         if busy is not None and time.monotonic() < busy[1]:
-            with contextlib.suppress(LockLost):
+            # A journal that does not answer for a moment (a full disk) must not end all renewals for ever.
+            with contextlib.suppress(LockLost, QueueUnavailable):
                 self._engine.renew_session(busy[0])
 
     def run(self) -> None:

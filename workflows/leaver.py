@@ -77,7 +77,7 @@ def leaver(ctx: Context) -> None:
     """Runs when an active person's account is disabled, deleted or gone. What is refused is tried again and does not keep the rest open."""
     person = ctx.person
     left = cast(Left, ctx.fact)
-    user = ctx.try_to("find the person on the desk", FindUser(person=person))
+    user = ctx.try_to("find the person on the desk", FindUser(person=person, known_id=ctx.known_user_id))
     ticket = None
     if user is not None:
         ticket = ctx.try_to(

@@ -89,7 +89,7 @@ class GraphDirectory:
         return to_person(user, person_id, frozenset(name for key, name in asked.items() if key in held))
 
     def resolve_groups(self, names: Iterable[str]) -> tuple[WatchedGroup, ...]:
-        """The groups with exactly these display names. Raises Refused where two groups share one."""
+        """The groups with exactly these display names, all of them where several share one."""
         wanted = list(dict.fromkeys(names))
         found: list[WatchedGroup] = []
         for chunk in _chunks(wanted, batch.ITEMS_MAX):
@@ -99,9 +99,7 @@ class GraphDirectory:
                 page = answers[item.id].decode(OBJECTS, self._clock)
                 # Graph compares without case; policy means what it says.
                 ids = {group.id.lower() for group in self._all_pages(page.value, page.next_link) if group.display_name == name}
-                if len(ids) > 1:
-                    raise Refused(f'{len(ids)} groups are named "{name}": rename one, or name another group in the policy')
-                found.extend(WatchedGroup(name=name, id=id_) for id_ in ids)
+                found.extend(WatchedGroup(name=name, id=id_) for id_ in sorted(ids))
         return tuple(found)
 
     def people_delta(self, link: str | None) -> DeltaPage:

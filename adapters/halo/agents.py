@@ -27,8 +27,13 @@ class Agents:
         self._users = users
 
     def retire(self, order: RetireAgent, deadline: Deadline) -> AgentRef:
-        """Empty the role list and disable, each agent in a request of its own; a repeat changes nothing."""
-        agents = self._of(order, deadline)
+        """Empty the role list and disable, each agent in a request of its own; a repeat changes nothing.
+
+        An agent with an address that the person only had before may be somebody else's by now: that is for a human to decide,
+        so it is Refused, after all that is certain was done, until that agent has no role and is disabled.
+        """
+        addresses, linked = self._known_as(order, deadline)
+        agents = self._of(addresses, linked, deadline)
         for agent in agents:
             address = wire.text(agent, "email").strip().casefold()
             owner = self._users.owner_of(address, order.person, deadline) if address else None
@@ -39,13 +44,18 @@ class Agents:
             agent_id = wire.id_of(agent, "GET /Agent")
             self._client.post("/Agent", {"id": agent_id, "roles": [], "isdisabled": True, "isagentdetails": True}, deadline=deadline)
             removed += len(_roles(agent))
+        for agent in self._of(order.person.former_addresses, None, deadline):
+            if agent["id"] not in {one["id"] for one in agents} and (_roles(agent) or agent.get("isdisabled") is not True):
+                raise Refused(
+                    f"agent {agent['id']} has an address that this person had before; if it is theirs, take its roles away and disable it"
+                )
         return AgentRef(ids=tuple(str(agent["id"]) for agent in agents), roles_removed=removed)
 
     def check_retired(self, order: RetireAgent, result: AgentRef) -> ReadBack:
         """Every agent is disabled and has no role; where none was found, there is still none."""
         deadline = self._client.deadline()
         wrong = []
-        ids = result.ids or tuple(str(agent["id"]) for agent in self._of(order, deadline))
+        ids = result.ids or tuple(str(agent["id"]) for agent in self._of(*self._known_as(order, deadline), deadline))
         for agent_id in ids:
             try:
                 agent = self._get(wire.object_id(agent_id, "agent"), deadline)
@@ -67,7 +77,7 @@ class Agents:
 
     def _known_as(self, order: RetireAgent, deadline: Deadline) -> tuple[tuple[str, ...], int | None]:
         """The addresses that the person's agents may have, and the agent that their user names. A user outlives a change of address."""
-        addresses = [*order.person.addresses, *order.person.former_addresses]
+        addresses = [*order.person.addresses]
         linked = None
         if order.user_id is not None:
             with contextlib.suppress(NotThere):
@@ -79,9 +89,8 @@ class Agents:
     def _get(self, agent_id: int, deadline: Deadline) -> wire.Row:
         return wire.one(self._client, f"/Agent/{agent_id}", {"includedetails": "true"}, deadline=deadline)
 
-    def _of(self, order: RetireAgent, deadline: Deadline) -> list[wire.Row]:
-        """The person's agents with their roles, lowest id first; applications' agents are nobody's."""
-        addresses, linked = self._known_as(order, deadline)
+    def _of(self, addresses: tuple[str, ...], linked: int | None, deadline: Deadline) -> list[wire.Row]:
+        """The agents with one of these addresses, and the linked one, with their roles, lowest id first; applications' agents are nobody's."""
         found: dict[int, wire.Row] = {}
         if linked is not None:
             with contextlib.suppress(NotThere):

@@ -130,11 +130,13 @@ def from_status(response: httpx.Response, what: str, *, write: bool, now: dateti
     """The error for an answer that is not 2xx."""
     verdict = BY_STATUS.get(response.status_code) or BY_STATUS.get(response.status_code // 100, _UNCLEAR)
     kind = verdict.write if write else verdict.read
-    said = useful_text(response)
-    message = f"{what}: {response.status_code}{': ' + said if said else ''}"
+    message = f"{what}: {response.status_code}"
     if issubclass(kind, TryLater):
-        return kind(message, after=retry_after(response.headers.get("retry-after"), now))
-    return kind(message)
+        error: JoineryError = kind(message, after=retry_after(response.headers.get("retry-after"), now))
+    else:
+        error = kind(message)
+    error.said = useful_text(response)
+    return error
 
 
 def unreadable(what: str, why: str, *, write: bool) -> JoineryError:

@@ -24,6 +24,8 @@ _FEW = 10
 
 #: Seconds for which the look before a create counts for the create itself: they follow each other at once.
 _FIND_COUNTS = 2.0
+#: So many people can be between the two at the same time.
+_FINDS_KEPT = 100
 #: Seconds for which a user's client and site are believed, and how many of them are kept.
 _PLACE_COUNTS, _PLACES_KEPT = 60.0, 1000
 
@@ -73,7 +75,7 @@ class Users:
     def find(self, order: EnsureUser) -> tuple[UserRef, ...]:
         """Users that are this person's and need nothing more: linked and active. Others are for ``ensure`` to adopt."""
         match = self._match(order.person, self._client.deadline())
-        self._just_found[order.person.id] = (self._client.clock.monotonic() + _FIND_COUNTS, match)
+        self._remember(order.person, match)
         return tuple(UserRef(id=str(row["id"])) for row in match.linked if not _inactive(row))
 
     def ensure(self, order: EnsureUser, deadline: Deadline) -> UserRef:
@@ -115,7 +117,9 @@ class Users:
     def look_up(self, order: FindUser, deadline: Deadline) -> UserRef:
         """The person's user or none; somebody else's user with the same address is none."""
         match = self._match(order.person, deadline)
-        self._just_found[order.person.id] = (self._client.clock.monotonic() + _FIND_COUNTS, match)
+        if not match.linked:
+            match = self._known(order, deadline) or match
+        self._remember(order.person, match)
         row = _pick(match, order.person)
         return UserRef(id=None, how="absent") if row is None else UserRef(id=str(row["id"]), how="found")
 
@@ -182,7 +186,7 @@ class Users:
         match = self._judged(person, rows, deadline)
         if match.linked:
             return match
-        addresses = _addresses(person)
+        addresses = person.addresses
         found: dict[int, wire.Row] = {}
         for address in addresses:
             listed = wire.every(self._client, "/Users", {**_ALL, "search": address}, deadline=deadline)
@@ -192,6 +196,22 @@ class Users:
             return match
         everybody = wire.every(self._client, "/Users", _ALL, deadline=deadline)
         return self._judged(person, [row for row in everybody if _is_linked(row, person) or _has_address(row, addresses)], deadline)
+
+    def _known(self, order: FindUser, deadline: Deadline) -> _Match | None:
+        """The user that an earlier run made or found, if it still is this person's."""
+        if order.known_id is None:
+            return None
+        try:
+            row = self.get(order.known_id, deadline=deadline)
+        except NotThere:
+            return None
+        return _Match(linked=(row,)) if _is_linked(row, order.person) else None
+
+    def _remember(self, person: Person, match: _Match) -> None:
+        """For the call that follows this one at once."""
+        if len(self._just_found) >= _FINDS_KEPT:
+            self._just_found.clear()
+        self._just_found[person.id] = (self._client.clock.monotonic() + _FIND_COUNTS, match)
 
     def _recent(self, person: Person, deadline: Deadline) -> _Match:
         """What the look right before this one found, once; else a new one."""
@@ -215,7 +235,7 @@ class Users:
 
     def _judged(self, person: Person, rows: list[wire.Row], deadline: Deadline) -> _Match:
         """Read each candidate in full and sort it; a list row may be old, cut or wrongly filtered."""
-        addresses = _addresses(person)
+        addresses = person.addresses
         linked: list[wire.Row] = []
         free: list[wire.Row] = []
         taken: list[wire.Row] = []
@@ -229,11 +249,7 @@ class Users:
             if _is_linked(row, person):
                 linked.append(row)
             elif _has_address(row, addresses):
-                if not wire.text(row, "azureoid"):
-                    free.append(row)
-                elif _has_address(row, person.addresses):
-                    # A former address may be somebody else's by now; that is nobody's conflict.
-                    taken.append(row)
+                (taken if wire.text(row, "azureoid") else free).append(row)
         return _Match(linked=tuple(linked), free=tuple(free), taken=tuple(taken))
 
 
@@ -241,7 +257,7 @@ def _pick(match: _Match, person: Person) -> wire.Row | None:
     """The one user that is this person's. Raises Refused where several could be."""
     if match.linked:
         return min(match.linked, key=lambda row: (_inactive(row), row["id"]))
-    addresses = _addresses(person)
+    addresses = person.addresses
     first_address = [row for row in match.free if any(wire.same(wire.text(row, "emailaddress"), address) for address in addresses)]
     candidates = first_address or list(match.free)
     candidates = [row for row in candidates if not _inactive(row)] or candidates
@@ -256,11 +272,6 @@ def _worth_reading(person: Person, addresses: tuple[str, ...], rows: list[wire.R
     unseen = [row for row in rows if row not in seen and not all(member in row for member in _MAILS)]
     # The search looks at three address fields, the rows it lists need not show them.
     return seen + unseen if len(rows) <= _FEW else seen
-
-
-def _addresses(person: Person) -> tuple[str, ...]:
-    """Where mail reaches the person, and where it reached them before, without case, each once."""
-    return (*person.addresses, *person.former_addresses)
 
 
 def _has_address(row: wire.Row, addresses: tuple[str, ...]) -> bool:

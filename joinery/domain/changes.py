@@ -171,14 +171,17 @@ def _joining(known: Known, person: Person, policy: Policy, now: datetime, patien
     episode = Episode(number=known.episode.number, stage=Stage.ACTIVE, joined_at=now)
     why = f"entered {policy.joiner_group}"
     if known.baseline is not None and known.episode.stage is Stage.ACTIVE:
-        # They were here already: what else changed is told as well, or the new baseline would swallow it.
-        also = _active(known, known.baseline, person, policy, now, patience)
-        reading = replace(also, facts=(Joined(), *also.facts), why=why, episode=episode)
+        # They were here already: what else changed is told as well, or the new baseline would swallow it. What was merely
+        # empty until now is part of joining: the run begins with it.
+        joining = replace(known, episode=replace(known.episode, joined_at=now))
+        also = _active(joining, known.baseline, person, policy, now, patience)
+        facts = (Joined(), *(fact for fact in also.facts if not isinstance(fact, Completed)))
+        reading = replace(also, facts=facts, why=why, episode=episode)
         return _with_group_decisions(reading, {policy.joiner_group: now})
     # Whoever was not active wanted no roles, whatever groups they were in.
     gained = tuple(sorted(person.groups & policy.roles.keys()))
-    facts: tuple[Fact, ...] = (Joined(), *((RolesChanged(gained=gained),) if gained else ()))
-    reading = _decided(known, person, episode, why, *facts)
+    roles = (RolesChanged(gained=gained),) if gained else ()
+    reading = _decided(known, person, episode, why, Joined(), *roles)
     return _with_group_decisions(reading, dict.fromkeys((*gained, policy.joiner_group), now))
 
 

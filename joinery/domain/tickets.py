@@ -30,10 +30,14 @@ class EnsureUser:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FindUser:
-    """Find the desk's user for this person, inactive ones too; creates nothing."""
+    """Find the desk's user for this person, inactive ones too; creates nothing.
+
+    ``known_id`` is who it was before: a search may not show them yet. It only counts if that user is still this person's.
+    """
 
     creates: ClassVar[bool] = False
     person: Person
+    known_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ AUDIT = "~audit."
 PERSONAL = "~personal."
 
 
+@codec.stored
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditRecord:
     """One line of the audit. ``detail`` holds ids and counts only; names and addresses go to the personal row."""

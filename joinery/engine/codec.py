@@ -10,10 +10,22 @@ from joinery.domain import events, person, tickets
 from joinery.engine.ports import Document
 
 R = TypeVar("R")
+C = TypeVar("C", bound=type)
+
+
+def stored(cls: C) -> C:
+    """Let msgspec learn a class now, at import and in one thread.
+
+    It learns a dataclass the first time that it meets it, and two threads that meet one at the same moment crash the process
+    (seen with msgspec 0.22: a segmentation fault while sessions start).
+    """
+    msgspec.json.Decoder(cls)
+    return cls
+
 
 #: Every class that may stand where a union stands. A name here is a promise to stored journals: never reuse one.
 _TAGGED: dict[str, type] = {
-    cls.__name__: cls
+    cls.__name__: stored(cls)
     for cls in (
         events.Joined,
         events.Left,

@@ -77,6 +77,11 @@ class Context:
         return self._run.person
 
     @property
+    def known_user_id(self) -> str | None:
+        """The person's user on the desk, if an earlier run made or found them."""
+        return self._partition.head.desk_user_id
+
+    @property
     def fact(self) -> Fact:
         """What this run is about."""
         return cast(Fact, codec.untag(self._run.fact))

@@ -31,6 +31,9 @@ from joinery.errors import Refused, StoreUnavailable, TryLater
 #: A wake that comes this much too early is sent once more.
 _EARLY = timedelta(seconds=5)
 
+#: How the reason begins for which a run is held, and how often it asks again by itself.
+_HELD, _HELD_FOR = "held: ", timedelta(hours=1)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dispatcher:
@@ -109,6 +112,7 @@ class Dispatcher:
             partition.head = replace(head, known=replace(known, doubts={}), identity=identity, look_again_at=again)
             self._tell(partition, envelope, "left alone", f"{identity.kind}: {identity.proof}", sighting, head.known)
             return
+        self._release(partition)
         reading = interpret(known, sighting, self.policy, now)
         partition.head = replace(head, known=known, identity=identity, look_again_at=reading.look_again_at)
         self._forget_rehearsals(partition, reading)
@@ -232,14 +236,34 @@ class Dispatcher:
     # --- runs and checks ---
 
     def _advance(self, partition: Partition, stop_at: float) -> None:
-        pauses = self.pauses.read()
         now = self.clock.now
+        identity = partition.head.identity
+        held = identity is not None and not identity.may_be_acted_upon
         for run in _oldest_first(partition.runs.values()):
             current = partition.runs.get(run.seq)
-            if current is not None and (current.due is None or current.due <= now()):
-                self.runner.advance(partition, current, pauses=pauses, stop_at=stop_at)
-        if pauses.reason_for("*") is None:
+            if current is None or (current.due is not None and current.due > now()):
+                continue
+            if held and current.mode == "live" and current.status is RunStatus.OPEN:
+                self._hold(partition, current, identity)
+            else:
+                self.runner.advance(partition, current, pauses=self.pauses.read, stop_at=stop_at)
+        if partition.checks and self.pauses.read().reason_for("*") is None:
             self.checks.carry_out(partition)
+
+    def _hold(self, partition: Partition, run: Run, identity: IdentityKind | None) -> None:
+        """Nothing touches a protected or unclassified identity, not even a run that began before it was one."""
+        why = f"{_HELD}{identity.kind}: {identity.proof}" if identity else _HELD
+        if run.waiting_for != why:
+            partition.audit("run held", why.removeprefix(_HELD), run=run.id)
+        partition.save_run(renew(run, due=self.clock.now() + _HELD_FOR, waiting_for=why))
+        partition.commit()
+
+    @staticmethod
+    def _release(partition: Partition) -> None:
+        """The identity may be acted upon again: what was held goes on at once."""
+        for run in list(partition.runs.values()):
+            if run.waiting_for.startswith(_HELD):
+                partition.save_run(renew(run, due=None, waiting_for=""))
 
 
 def _digest(situation: Document) -> str:

@@ -8,17 +8,18 @@ A write to a target value needs no intent: repeating it is harmless.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import Order, ReadBack, Result
+from joinery.domain.tickets import FindUser, Order, ReadBack, Result, UserRef
 from joinery.engine import codec
 from joinery.engine.journal import Check, Run, Step, StepState, effect_key
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.retry import BUSY, REFUSED, EngineTiming, RetryPolicy
-from joinery.errors import OutcomeUnknown, Refused, TryLater, Waiting
+from joinery.errors import OutcomeUnknown, Refused, StoreUnavailable, TryLater, Waiting
 
 
 class Effects:
@@ -33,7 +34,7 @@ class Effects:
         clock: Clock,
         randomness: Randomness,
         timing: EngineTiming,
-        pauses: Pauses,
+        pauses: Callable[[], Pauses],
         deployment: str,
         stop_at: float,
     ) -> None:
@@ -65,10 +66,13 @@ class Effects:
             if step.state is StepState.INTENT:
                 return self._resolve(step, order)
             return self._create(step, order)
+        except StoreUnavailable:
+            # Our own memory failed, not the desk: what is open stays open, and is looked up when the store answers again.
+            raise
         except TryLater as error:
-            return self._later(step, str(error), BUSY, asked=error.after)
+            return self._later(step, str(error), BUSY, asked=error.after, said=error.said)
         except Refused as error:
-            return self._later(step, f"refused: {error}", REFUSED)
+            return self._later(step, f"refused: {error}", REFUSED, said=error.said)
         except OutcomeUnknown as error:
             return self._unknown(step, str(error))
 
@@ -129,6 +133,7 @@ class Effects:
         try:
             if not order.creates:
                 result = self._desk.perform(order, step.key, within=self._timing.call_deadline)
+                step = replace(step, result=codec.tag(result))
             seen = self._desk.read_back(order, step.key, result)
         except (TryLater, Refused, OutcomeUnknown) as error:
             return self._not_read(step, error)
@@ -163,6 +168,12 @@ class Effects:
     def _write(self, step: Step, order: Order) -> Step:
         step = replace(step, first_tried_at=step.first_tried_at or self._clock.now())
         result = self._desk.perform(order, step.key, within=self._timing.call_deadline)
+        if isinstance(order, FindUser):
+            # The recipe goes on with what was found, so it has to be right before it goes on.
+            seen = self._desk.read_back(order, step.key, result)
+            if not seen.ok:
+                raise TryLater(seen.detail)
+            return self._settled(step, order, result, seen)
         return self._done(step, order, result)
 
     def _resolve(self, step: Step, order: Order) -> Step:
@@ -197,17 +208,22 @@ class Effects:
         return self._done(step, order, result)
 
     def _done(self, step: Step, order: Order, result: Result) -> Step:
-        unread: TryLater | Refused | OutcomeUnknown | None = None
-        seen = ReadBack(ok=False)
         try:
             seen = self._desk.read_back(order, step.key, result)
         except (TryLater, Refused, OutcomeUnknown) as error:
-            unread = error
+            return self._settled(step, order, result, error)
+        return self._settled(step, order, result, seen)
+
+    def _settled(self, step: Step, order: Order, result: Result, seen: ReadBack | TryLater | Refused | OutcomeUnknown) -> Step:
+        """Remember the result and what the read-back said, in one commit."""
         step = replace(step, state=StepState.DONE, result=codec.tag(result), due=None, looked_at=None, trouble="")
         if order.creates:
             self._twin_check(step, order, ours=_id_of(result))
+        if isinstance(result, UserRef) and result.id is not None and self._run.mode == "live":
+            # A search may not show them for a while; we know them from now on.
+            self._partition.head = replace(self._partition.head, desk_user_id=result.id)
         self._partition.audit("step done", run=self._run.id, step=step.name, key=step.key, result=codec.to_document(result))
-        step = self._not_read(step, unread) if unread else self._remember_verification(step, seen)
+        step = self._remember_verification(step, seen) if isinstance(seen, ReadBack) else self._not_read(step, seen)
         self._partition.commit()
         return step
 
@@ -250,7 +266,7 @@ class Effects:
         check = Check(key=step.key, due=due, run=self._run.id, step=step.name, order=codec.tag(order), ours=ours)
         self._partition.save_check(check)
 
-    def _later(self, step: Step, trouble: str, policy: RetryPolicy, asked: timedelta | None = None) -> Step:
+    def _later(self, step: Step, trouble: str, policy: RetryPolicy, asked: timedelta | None = None, said: str = "") -> Step:
         """Certainly not done by this try; an intent of an earlier try stays an intent."""
         now = self._clock.now()
         first = step.first_tried_at or now
@@ -277,7 +293,8 @@ class Effects:
             self._partition.audit("alert", f"{step.name}: still unknown whether it happened: {trouble}", run=self._run.id, step=step.name)
             latest = replace(latest, overdue=True)
         if trouble != latest.trouble:
-            self._partition.audit("step delayed", trouble, run=self._run.id, step=step.name, tries=latest.tries + 1)
+            words = {"said": said} if said else None
+            self._partition.audit("step delayed", trouble, run=self._run.id, step=step.name, personal=words, tries=latest.tries + 1)
             if policy is REFUSED:
                 self._partition.audit("alert", f"{step.name}: {trouble}", run=self._run.id, step=step.name)
         self._save(latest, state=state, due=at, tries=latest.tries + 1, trouble=trouble, first_tried_at=first)
@@ -310,7 +327,8 @@ class Effects:
         raise Waiting(until=until, why=f"{step.name}: {why}")
 
     def _may_act(self) -> None:
-        reason = self._pauses.reason_for(self._run.workflow)
+        # Read anew before every effect: whoever presses pause means now.
+        reason = self._pauses().reason_for(self._run.workflow)
         now = self._clock.now()
         if reason is not None and self._run.mode == "live":
             raise Waiting(until=now + self._timing.pause_recheck, why=f"paused: {reason}")

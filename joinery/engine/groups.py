@@ -47,11 +47,19 @@ class GroupBook:
             and self._clock.now() - self._resolved_at < _FRESH
         ):
             return
-        found = {group.name: group.id.lower() for group in self._directory.resolve_groups(self._names)}
+        candidates: dict[str, list[str]] = {}
+        for group in self._directory.resolve_groups(self._names):
+            candidates.setdefault(group.name, []).append(group.id.lower())
+        # Anybody may be able to make a second group with a watched name. The one that is known stays the one; if neither is
+        # known, which is meant is for a person to say: the name counts as missing.
+        before = known or {}
+        found = {
+            name: ids[0] if len(ids) == 1 else before[name] for name, ids in candidates.items() if len(ids) == 1 or before.get(name) in ids
+        }
         etag, _ = self._store.read_shared(WATCHED)
         # A group that is not found by its name any more was renamed, or deleted. Its id still tells who is in it: whoever it
         # protected stays protected until the name is found again.
-        ids = {**{name: one for name, one in (known or {}).items() if one not in found.values()}, **found}
+        ids = {**{name: one for name, one in before.items() if one not in found.values()}, **found}
         document: Document = {"at": to_text(self._clock.now()), "ids": ids, "missing": sorted(set(self._names) - set(found))}
         # Another worker may ask at the same time; its answer is as fresh as ours.
         with contextlib.suppress(LostRace):

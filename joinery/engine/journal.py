@@ -50,6 +50,7 @@ class StepState(StrEnum):
     ABANDONED = "abandoned"
 
 
+@codec.stored
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One cooking of a recipe for one fact about one person."""
@@ -82,6 +83,7 @@ class Run:
         return f"run.{self.seq:06d}"
 
 
+@codec.stored
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
     """One step of a run; effects and values alike."""
@@ -114,6 +116,7 @@ class Step:
         return f"{run.row}.step.{self.n:03d}"
 
 
+@codec.stored
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
     """A twin check: some time after a create, how many objects carry its key?"""
@@ -134,6 +137,7 @@ class Check:
         return f"check.{self.key}"
 
 
+@codec.stored
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
     """The one row that every commit of a partition replaces."""
@@ -149,6 +153,8 @@ class Head:
     rehearsed: tuple[str, ...] = ()
     #: Hash of what was last said in the audit about a look, so that a standing situation is told once.
     told: str = ""
+    #: The person's user on the desk, once a run made or found them.
+    desk_user_id: str | None = None
     audit_seq: int = 0
     audit_hash: str = ""
     #: The index row that will wake this partition, and the moment for which a message was last scheduled.

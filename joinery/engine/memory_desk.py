@@ -179,7 +179,7 @@ class MemoryServiceDesk:
             case EnsureUser():
                 return self._ensure(order.person)
             case FindUser():
-                user = self._pick(order.person)
+                user = self._pick(order.person) or self._known(order)
                 return UserRef(id=user.id, how="found") if user else UserRef(id=None, how="absent")
             case DeactivateUser():
                 if order.user_id is None:
@@ -193,6 +193,9 @@ class MemoryServiceDesk:
                 removed = sum(len(agent.roles) for agent in agents)
                 for agent in agents:
                     agent.roles, agent.enabled = (), False
+                for agent in self.agents:
+                    if agent not in agents and agent.address in order.person.former_addresses and (agent.roles or agent.enabled):
+                        raise Refused(f"agent {agent.id} has an address that this person had before")
                 return AgentRef(ids=tuple(agent.id for agent in agents), roles_removed=removed)
 
     def _pretend(self, order: Order) -> Result:
@@ -263,7 +266,7 @@ class MemoryServiceDesk:
                     return f"user {result.id} is {'still inactive' if user else 'not there'}"
                 return "" if _same(user.directory_id, order.person.id) else f"user {user.id} is not linked to the directory account"
             case FindUser(), UserRef():
-                now = self._pick(order.person)
+                now = self._pick(order.person) or self._known(order)
                 return "" if (now.id if now else None) == result.id else f"found {now.id if now else 'none'}, not {result.id or 'none'}"
             case DeactivateUser(), UserRef():
                 active = any(user.id == order.user_id and user.active for user in self.users)
@@ -290,8 +293,11 @@ class MemoryServiceDesk:
             raise Refused(f"users {', '.join(user.id for user in free)} share this person's address")
         return free[0] if free else None
 
+    def _known(self, order: FindUser) -> DeskUser | None:
+        return next((user for user in self._linked(order.person) if user.id == order.known_id), None)
+
     def _agents_of(self, order: RetireAgent) -> list[DeskAgent]:
-        """By the person's addresses, former ones too, and by the address that their user on the desk has."""
+        """By the person's addresses, and by the address that their user on the desk has."""
         users = [user.address for user in self.users if user.id == order.user_id]
         return [
             agent for agent in self.agents if self._at(agent.address, order.person) or any(_same(agent.address, user) for user in users)
@@ -310,7 +316,7 @@ class MemoryServiceDesk:
 
     @staticmethod
     def _at(address: str, person: Person) -> bool:
-        return any(_same(address, known) for known in (*person.addresses, *person.former_addresses))
+        return any(_same(address, known) for known in person.addresses)
 
     def _ref(self, ticket: DeskTicket, *, how: str) -> TicketRef:
         return TicketRef(id=ticket.id, url=f"memory:ticket/{ticket.id}", how=how)

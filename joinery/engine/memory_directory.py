@@ -11,7 +11,6 @@ from typing import Any
 
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.engine.ports import Clock, DeltaPage, LinkExpired, WatchedGroup
-from joinery.errors import Refused
 
 #: When people are deleted if no clock is given.
 _SOME_DAY = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -165,14 +164,12 @@ class MemoryDirectory:
             return sighting
 
     def resolve_groups(self, names: Iterable[str]) -> tuple[WatchedGroup, ...]:
-        """The groups with exactly these names. Raises Refused where two groups share one."""
+        """The groups with exactly these names, all of them where several share one."""
         with self._lock:
             self._called("resolve_groups")
             found: list[WatchedGroup] = []
             for name in dict.fromkeys(names):
                 ids = [group_id for group_id, group in self._groups.items() if group.name == name]
-                if len(ids) > 1:
-                    raise Refused(f'{len(ids)} groups are named "{name}": rename one, or name another group in the policy')
                 found.extend(WatchedGroup(name=name, id=group_id) for group_id in ids)
             return tuple(found)
 

@@ -138,15 +138,20 @@ class Partition:
     # --- the commit ---
 
     def next_due(self) -> datetime | None:
-        """When somebody has to come back to this partition."""
+        """When somebody has to come back to this partition; None: no moment is named."""
         moments = [run.due for run in self.runs.values()] + [check.due for check in self.checks.values()] + [self.head.look_again_at]
         return min((moment for moment in moments if moment is not None), default=None)
 
+    def _found_by_tick_from(self) -> datetime | None:
+        """From when on the tick finds us. A run without a moment is in hand: should that hand fail, it is due since it started."""
+        started = [run.started_at for run in self.runs.values() if run.due is None]
+        return min((moment for moment in (*started, self.next_due()) if moment is not None), default=None)
+
     def commit(self) -> None:
         """Write everything that changed, or nothing. Raises LostRace or StoreUnavailable."""
-        due = self.next_due()
+        due, indexed = self.next_due(), self._found_by_tick_from()
         before = self.head.due_key
-        key = f"{to_text(due)}|{self.name}" if due else ""
+        key = f"{to_text(indexed)}|{self.name}" if indexed else ""
         if key and key != before:
             self._store.put_index(DUE, key, {"partition": self.name})
         if self.is_new and "|person:" in self.name:

@@ -64,7 +64,7 @@ class Directory(Protocol):
         """The person now, with their manager and which of ``groups`` (ids) they are in, through nesting; or their absence."""
 
     def resolve_groups(self, names: Iterable[str]) -> tuple[WatchedGroup, ...]:
-        """The groups with these display names; a name that does not exist is left out."""
+        """The groups with these display names: none for a name that does not exist, several for one that was given twice."""
 
     def people_delta(self, link: str | None) -> DeltaPage:
         """Changes of people since ``link``; None starts with everybody.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from joinery.domain.guard import Pauses
 from joinery.domain.tickets import TicketRef
@@ -40,7 +40,7 @@ class Runner:
         self._timing = timing
         self._deployment = deployment
 
-    def advance(self, partition: Partition, run: Run, *, pauses: Pauses, stop_at: float) -> None:
+    def advance(self, partition: Partition, run: Run, *, pauses: Callable[[], Pauses], stop_at: float) -> None:
         """Take one open run as far as it goes now, a commit per step. Raises LostRace or StoreUnavailable."""
         effects = Effects(
             partition,
@@ -79,7 +79,8 @@ class Runner:
     def _let_go(partition: Partition, run: Run, effects: Effects) -> None:
         """Before a run ends: no intent of it is open any more. Raises Waiting."""
         for step in list(partition.steps.get(run.seq, {}).values()):
-            effects.abandon(step)
+            if effects.abandon(step) is not step:
+                partition.commit()
 
     def _cook(self, partition: Partition, run: Run, effects: Effects) -> None:
         overtaken = [seq for seq in run.supersedes if seq in partition.runs]
@@ -120,7 +121,8 @@ class Runner:
         pending: Waiting | None = None
         for step in list(partition.steps.get(run.seq, {}).values()):
             try:
-                effects.verify(step)
+                if effects.verify(step) is not step:
+                    partition.commit()
                 later = partition.steps[run.seq][step.name]
                 if later.state is StepState.DONE and later.verified is None and later.due:
                     raise Waiting(until=later.due, why=f"{step.name}: {later.trouble}")

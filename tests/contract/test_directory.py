@@ -17,7 +17,7 @@ from joinery.domain.person import Absence, Manager, Person
 from joinery.engine.memory import FakeClock
 from joinery.engine.memory_directory import MemoryDirectory
 from joinery.engine.ports import DeltaPage, Directory, LinkExpired, WatchedGroup
-from joinery.errors import Refused, TryLater
+from joinery.errors import TryLater
 from simulators.graph import PretendGraph, create_graph
 
 BASE = "http://graph.local"
@@ -366,11 +366,9 @@ def test_groups_are_resolved_by_exact_name_and_unknown_names_are_left_out(world:
     assert world.directory.resolve_groups([]) == ()
 
 
-def test_two_groups_of_one_name_are_refused_by_name(world: World) -> None:
-    world.group("Twin")
-    world.group("Twin")
-    with pytest.raises(Refused, match='"Twin"'):
-        world.directory.resolve_groups(["Twin"])
+def test_two_groups_of_one_name_are_both_told(world: World) -> None:
+    ids = {world.group("Twin"), world.group("Twin")}
+    assert {group.id for group in world.directory.resolve_groups(["Twin"])} == ids
 
 
 def test_people_in_a_group_are_found_through_nesting_and_over_pages(paged_world: World) -> None:

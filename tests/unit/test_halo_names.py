@@ -110,8 +110,10 @@ def test_an_id_that_is_refused_is_asked_for_again_at_the_next_try(halo: Halo) ->
     halo.desk.perform(TICKET, KEY, within=WITHIN)
     rule = {"match": {"method": "POST", "path": "/api/Tickets"}, "fault": "status", "status": 400, "body": {"Message": "no such type"}}
     halo.http.put("/_faults", json=[rule])
-    with pytest.raises(Refused, match="no such type"):
+    with pytest.raises(Refused, match="POST /Tickets: 400") as caught:
         halo.desk.perform(TICKET, KEY, within=WITHIN)
+    assert "no such type" not in str(caught.value), "the desk's words may name people"
+    assert caught.value.said == "no such type"
     assert "GET /api/TicketType" in halo.calls(lambda: halo.desk.perform(TICKET, KEY, within=WITHIN))
 
 
