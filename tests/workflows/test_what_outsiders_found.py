@@ -12,9 +12,9 @@ from joinery.domain.policy import Policy, Ring, WorkflowPolicy
 from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket, Order, Result
 from joinery.engine.context import STEPS_MAX, Context
 from joinery.engine.operations import OperatorLog, operator_partition
-from joinery.engine.ports import DeadLetter
+from joinery.engine.ports import Commit, DeadLetter
 from joinery.engine.recipes import workflow
-from joinery.errors import Refused, TryLater
+from joinery.errors import Refused, StoreUnavailable, TryLater
 from joinery.testing import TENANT, World, everyone, person
 
 
@@ -204,18 +204,17 @@ def test_a_store_that_fails_right_after_the_ticket_was_made_leaves_the_intent_op
     world.put(person("ada", groups=("ITSM-NewJoiner",)))
     world.look("ada")
     world.clock.advance(minutes=2)
-    perform, failed = world.desk.perform, []
+    commit, failed = world.store.commit, []
 
-    def perform_then_lose_the_store(order: Order, key: str, *, within: timedelta) -> Result:
-        result = perform(order, key, within=within)
-        if isinstance(order, OpenTicket) and not failed:
-            failed.append(order)
-            world.store.unavailable = True
-        return result
+    def fail_once_after_the_ticket(commit_asked: Commit) -> str:
+        if world.desk.tickets and not failed:
+            failed.append(commit_asked)
+            raise StoreUnavailable("database is locked")
+        return commit(commit_asked)
 
-    world.desk.perform = perform_then_lose_the_store  # type: ignore[method-assign]  # the store goes away at the worst moment
+    world.store.commit = fail_once_after_the_ticket
     world.work()
-    world.store.unavailable = False
+    assert failed
     world.pass_time(minutes=5)
     assert len(world.desk.tickets) == 1
     assert [run.run.status for run in world.runs()] == ["verified"]
