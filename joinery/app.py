@@ -7,7 +7,7 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -366,7 +366,3 @@ def _merged(first: Envelope, second: Envelope) -> Envelope:
     else:
         members = tuple(dict.fromkeys((*first.members, *second.members)))
     return replace(first, members=members if len(members) <= _MEMBERS_MAX else ())
-
-
-#: How a door gets hold of the App: built on first use.
-AppSource = Callable[[], App]

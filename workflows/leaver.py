@@ -65,6 +65,8 @@ TASKS = (
     ),
 )
 
+FIND = "find the person on the desk"
+
 _HOW = {
     LeftHow.DISABLED: "The account was disabled in the directory.",
     LeftHow.SOFT_DELETED: "The account was deleted in the directory and can be restored for 30 days.",
@@ -77,20 +79,22 @@ def leaver(ctx: Context) -> None:
     """Runs when an active person's account is disabled, deleted or gone. What is refused is tried again and does not keep the rest open."""
     person = ctx.person
     left = cast(Left, ctx.fact)
-    user = ctx.try_to("find the person on the desk", FindUser(person=person, known_id=ctx.known_user_id))
+    user = ctx.try_to(FIND, FindUser(person=person, known_id=ctx.known_user_id))
     ticket = None
-    if user is not None:
+    # Where it is not clear who they are on the desk, people still need the ticket: without a user, on the site's general one.
+    if user is not None or ctx.is_refused(FIND):
         ticket = ctx.try_to(
             "open the offboarding ticket",
             OpenTicket(
                 kind="offboarding",
                 person=person,
-                user_id=user.id,
+                user_id=user.id if user else None,
                 summary=f"Offboarding: {person.name}",
                 details=facts_table(person, f"Somebody leaves. {_HOW[left.how]} The task list of this ticket says what has to be done."),
                 to_do=TASKS,
             ),
         )
+    if user is not None:
         ctx.try_to("deactivate the person's user", DeactivateUser(user_id=user.id))
     ctx.try_to("take the agent's roles away and disable the agent", RetireAgent(person=person, user_id=user.id if user else None))
     for overtaken in ctx.inherited_tickets:

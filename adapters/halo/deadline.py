@@ -26,16 +26,21 @@ EXTENSION = "deadline"
 
 
 class Deadline:
-    """A moment on the monotonic clock after which a call is over."""
+    """A moment after which a call is over, on the monotonic clock and on the wall clock, whichever comes first.
+
+    The wall clock counts because a machine that sleeps may stop the other one: an intent that ended meanwhile must not be sent.
+    """
 
     def __init__(self, clock: Clock, within: timedelta) -> None:
         self._clock = clock
         self._at = clock.monotonic() + within.total_seconds()
+        self._not_after = clock.now() + within
 
     @property
     def remaining(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self._at - self._clock.monotonic())
+        on_the_wall = (self._not_after - self._clock.now()).total_seconds()
+        return max(0.0, min(self._at - self._clock.monotonic(), on_the_wall))
 
 
 class _Call:

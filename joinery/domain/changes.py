@@ -51,8 +51,6 @@ class Known:
 
     #: The last read that found them.
     seen: Person | None = None
-    #: Set while the last read did not find them.
-    absence: Absence | None = None
     #: What the last decision was made from.
     baseline: Person | None = None
     decided_at: datetime | None = None

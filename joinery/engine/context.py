@@ -27,7 +27,7 @@ from joinery.domain.tickets import (
     UserRef,
 )
 from joinery.engine import codec
-from joinery.engine.effects import Effects
+from joinery.engine.effects import REFUSED_PREFIX, Effects
 from joinery.engine.journal import Run, Step, StepState
 from joinery.engine.partition import Partition
 from joinery.errors import JoineryError, Waiting
@@ -124,6 +124,11 @@ class Context:
         except JoineryError as error:
             self._stop(error)
         return cast(Result, codec.untag(step.result)) if step.state is StepState.DONE else None
+
+    def is_refused(self, name: str) -> bool:
+        """Whether a step that ``try_to`` went on without is refused, and not for the first time: mending it may take people long."""
+        step = self._partition.steps.get(self._run.seq, {}).get(name)
+        return step is not None and step.state is not StepState.DONE and step.tries > 1 and step.trouble.startswith(REFUSED_PREFIX)
 
     def step(self, name: str, fn: Callable[[], V]) -> V:
         """A value that is computed once and remembered: small, JSON-able, and without any outside effect."""

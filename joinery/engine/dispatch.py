@@ -105,7 +105,7 @@ class Dispatcher:
         if person is None:
             raise AssertionError("an absence without a person was filtered before")
         identity = classify(person, self.policy.identity) if isinstance(sighting, Person) or head.identity is None else head.identity
-        known = replace(known, seen=person, absence=sighting if isinstance(sighting, Absence) else None)
+        known = replace(known, seen=person)
         if not identity.may_be_acted_upon:
             # This look may be the stale one: what was in doubt before is looked at once more.
             again = now + max(self.policy.timing.second_look, timedelta(seconds=1)) if head.known.doubts else None

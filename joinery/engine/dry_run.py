@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import timedelta
 
 from joinery.domain.tickets import (
@@ -32,8 +31,6 @@ class DryRunServiceDesk:
     def __init__(self, desk: ServiceDesk) -> None:
         self._desk = desk
         self.search_lag = timedelta(0)
-        #: What would have been done, in order; the last of it, for a process that lives long.
-        self.planned: deque[Order] = deque(maxlen=1000)
 
     def find(self, order: Order, key: str, *, quick: bool = False) -> tuple[Result, ...]:
         """Nothing: a plan leaves no trace that could be found."""
@@ -44,8 +41,7 @@ class DryRunServiceDesk:
         return self._desk.find_similar(order)
 
     def perform(self, order: Order, key: str, *, within: timedelta) -> Result:
-        """Remember the order and answer as if it were done."""
-        self.planned.append(order)
+        """Answer as if it were done."""
         match order:
             case FindUser():
                 return self._desk.perform(order, key, within=within)

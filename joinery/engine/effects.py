@@ -21,6 +21,9 @@ from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.retry import BUSY, REFUSED, EngineTiming, RetryPolicy
 from joinery.errors import OutcomeUnknown, Refused, StoreUnavailable, TryLater, Waiting
 
+#: How the trouble of a step begins that the desk refused.
+REFUSED_PREFIX = "refused: "
+
 
 class Effects:
     """Carries out the orders of one run in one partition."""
@@ -72,7 +75,7 @@ class Effects:
         except TryLater as error:
             return self._later(step, str(error), BUSY, asked=error.after, said=error.said)
         except Refused as error:
-            return self._later(step, f"refused: {error}", REFUSED, said=error.said)
+            return self._later(step, f"{REFUSED_PREFIX}{error}", REFUSED, said=error.said)
         except OutcomeUnknown as error:
             return self._unknown(step, str(error))
 

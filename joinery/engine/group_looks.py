@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
 from joinery.engine.groups import HOLDERS, GroupBook
 from joinery.engine.ports import Clock, Directory, MessageQueue, Outgoing, StateStore
+from joinery.errors import TryLater
+
+#: While a watched name is missing, the directory is asked at most this often.
+_ASK_EVERY = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +28,8 @@ class GroupLooks:
         """Send a look to each person concerned; returns how many. Raises what the directory and the queue raise."""
         group = envelope.subject_id
         if group not in self.groups.ids().values():
-            # It may be the one whose name was missing until now.
-            self.groups.refresh()
+            # It may be the one whose name was missing until now, unless somebody asked since.
+            self._ask_again(envelope)
             if group not in self.groups.ids().values():
                 return 0
         people: frozenset[str] = frozenset()
@@ -57,6 +62,16 @@ class GroupLooks:
         if looks:
             self.queue.send(Outgoing(body=look.encode(), session_id=look.session_id) for look in looks)
         return len(looks)
+
+    def _ask_again(self, envelope: Envelope) -> None:
+        """Resolve the names anew if that was not done since the notification; a burst about other groups costs one question."""
+        asked = self.groups.resolved_at
+        if asked is not None and asked > envelope.at:
+            return
+        soonest = asked + _ASK_EVERY if asked else None
+        if soonest is not None and self.clock.now() < soonest:
+            raise TryLater("the watched names were resolved a moment ago", after=soonest - self.clock.now())
+        self.groups.refresh()
 
     def _look_for_successor(self, envelope: Envelope) -> None:
         """An empty group may be one that was deleted: another with its name may have taken its place."""

@@ -68,6 +68,12 @@ class GroupBook:
             self._asked_here = True
             self._take(document)
 
+    @property
+    def resolved_at(self) -> datetime | None:
+        """When somebody last asked the directory, as far as this process knows."""
+        self._known()
+        return self._resolved_at
+
     def ids(self) -> dict[str, str]:
         """Name -> id of every watched group that exists. Asks the directory only if nobody ever did."""
         known = self._known()
@@ -80,11 +86,6 @@ class GroupBook:
         """Names that policy mentions and the directory does not have."""
         self.ids()
         return self._missing
-
-    def names_of(self, ids: Iterable[str]) -> frozenset[str]:
-        """Exchange ids for names; ids that are not watched are left out."""
-        wanted = {identity.lower() for identity in ids}
-        return frozenset(name for name, identity in self.ids().items() if identity in wanted)
 
     def watches(self, group_id: str) -> bool:
         """Whether a notification about this group may concern us.

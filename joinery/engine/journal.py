@@ -58,7 +58,7 @@ class Run:
     seq: int
     id: str
     workflow: str
-    #: The recipe's version when the run began; it stays.
+    #: The recipe's version when the run began.
     version: int
     fact: Document
     person: Person

@@ -40,9 +40,14 @@ class ParkingLot:
 
     def listed(self) -> tuple[ParkedMessage, ...]:
         """All of them, oldest first."""
-        return tuple(
-            ParkedMessage(
-                id=row.name, at=from_text(row.data["at"]), reason=row.data["reason"], remedy=row.data["remedy"], body=row.data["body"]
-            )
-            for row in self._store.list_index(PARKED)
-        )
+        found: list[ParkedMessage] = []
+        after = ""
+        while rows := self._store.list_index(PARKED, after=after):
+            found += [
+                ParkedMessage(
+                    id=row.name, at=from_text(row.data["at"]), reason=row.data["reason"], remedy=row.data["remedy"], body=row.data["body"]
+                )
+                for row in rows
+            ]
+            after = rows[-1].name
+        return tuple(found)

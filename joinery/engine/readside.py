@@ -86,11 +86,11 @@ class ReadSide:
     def audit(self, partition: str, *, after_seq: int = 0) -> Iterator[AuditLine]:
         """A partition's audit entries after ``after_seq``, oldest first."""
         after = f"{AUDIT}{after_seq:012d}"
-        personal = {
-            row.name.removeprefix(PERSONAL): row.data["data"]
-            for row in self._store.scan(partition, PERSONAL, after=f"{PERSONAL}{after_seq:012d}")
-        }
         while rows := self._store.scan(partition, AUDIT, after=after):
+            first, last = rows[0].name.removeprefix(AUDIT), rows[-1].name.removeprefix(AUDIT)
+            # As many personal rows as entries at most, so one scan covers them.
+            beside = self._store.scan(partition, PERSONAL, after=f"{PERSONAL}{int(first) - 1:012d}", limit=len(rows))
+            personal = {row.name.removeprefix(PERSONAL): row.data["data"] for row in beside if row.name <= f"{PERSONAL}{last}"}
             for row in rows:
                 yield AuditLine(partition=partition, record=read_record(row), personal=personal.get(row.name.removeprefix(AUDIT)))
             after = rows[-1].name

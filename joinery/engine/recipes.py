@@ -13,7 +13,7 @@ Recipe = Callable[[Context], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workflow:
-    """A named recipe. The version is pinned in every run it starts."""
+    """A named recipe. The version is recorded in every run it starts."""
 
     name: str
     version: int

@@ -139,6 +139,23 @@ def test_the_agent_of_somebody_else_with_the_same_address_is_left_alone_and_a_pe
     assert "alert" in world.actions("bob")
 
 
+def test_a_leaver_whom_the_desk_knows_twice_still_gets_a_ticket_and_a_person_is_told() -> None:
+    world = World()
+    world.put(person("ada"))
+    world.look("ada")
+    world.desk.put_user(address="ada@contoso.example")
+    world.desk.put_user(address="ada@contoso.example")
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    world.pass_time(minutes=5)
+    assert [(ticket.kind, ticket.user_id) for ticket in world.desk.tickets] == [("offboarding", None)]
+    assert "alert" in world.actions("ada")
+    world.desk.users.pop()
+    world.pass_time(minutes=30)
+    assert [run.run.status for run in world.runs()] == ["verified"]
+    assert [user.active for user in world.desk.users] == [False]
+
+
 def test_who_joined_in_shadow_still_leaves_for_real() -> None:
     world = World(replace(everyone(), workflows={"joiner": WorkflowPolicy(ring=Ring.SHADOW), "leaver": WorkflowPolicy()}))
     joined(world)
