@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from product import ROOT, Process, environment, wait_until
 
+from joinery import __version__
+
 FREE = ("--port", "0", "--graph-port", "0", "--halo-port", "0")
 
 
@@ -87,6 +89,11 @@ def test_the_reference_page_is_up_to_date() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_version_is_printed() -> None:
+    done = joinery("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"joinery {__version__}\n", "")
+
+
 # --- what does not start says why, all of it ---
 
 
@@ -98,12 +105,32 @@ def test_every_wrong_setting_and_every_finding_of_the_policy_is_printed_at_once(
     for finding in (
         "JOINERY_PORT: is 'many'",
         "JOINERY_PROT: is no setting",
-        "[joiner] gruop: is no key",
+        f"{policy}: [joiner] gruop: is no key that policy knows. Did you mean group?",
         "[workflows.joiner] ring: is 'all'",
     ):
         assert finding in said
     assert "JOINERY_EMPTY: is 'perhaps'" in refused(joinery("up", *FREE, "--data", str(tmp_path / "data"), JOINERY_EMPTY="perhaps"))
+    assert "JOINERY_NO_PLAY: is 'maybe'" in refused(joinery("settings", JOINERY_EMPTY="yes", JOINERY_NO_PLAY="maybe"))
     assert "is no key" in refused(joinery("up", *FREE, "--data", str(tmp_path / "data"), "--policy", str(policy)))
+
+
+@pytest.mark.servers
+def test_a_mistake_is_reported_under_the_name_that_was_typed(tmp_path: Path) -> None:
+    typed = ("--port", "-1", "--settle-seconds", "-3", "--graph-url", "foo", "--halo-url", "http://[bad")
+    said = refused(joinery("up", *typed, "--data", str(tmp_path / "data"), JOINERY_GRAPH_PORT="-1"))
+    places = {line.split(": ")[1] for line in said.splitlines()}
+    assert places == {"--port", "--settle-seconds", "--graph-url", "--halo-url", "JOINERY_GRAPH_PORT"}
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.servers
+def test_real_addresses_without_credentials_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    real = ("--graph-url", "https://graph.invalid", "--halo-url", "https://halo.invalid")
+    said = refused(joinery("up", *FREE, *real, "--data", str(tmp_path / "data")))
+    assert said.count("is not set") == 7 and "JOINERY_HALO_CLIENT_SECRET: is not set" in said
+    assert not (tmp_path / "data").exists()
+    by_settings = refused(joinery("settings", JOINERY_GRAPH_URL=real[1], JOINERY_HALO_URL=real[3]))
+    assert by_settings == said
 
 
 @pytest.mark.servers
@@ -144,6 +171,7 @@ def test_a_data_folder_without_state_is_a_clear_sentence_and_is_not_made(tmp_pat
     folder = tmp_path / "nothing"
     for command in (["audit", "show", "--person", "x"], ["parked", "list"], ["pause", "--reason", "x"], ["resume"]):
         assert "holds no state.db" in refused(joinery(*command, "--data", str(folder)))
+        assert f"{ROOT / 'nowhere'}: holds no state.db" in refused(joinery(*command, "--data", "nowhere"))
     assert not folder.exists()
 
 
@@ -194,6 +222,14 @@ def test_pause_and_resume_work_beside_it(running: tuple[Process, Path]) -> None:
     assert joinery("resume", "leaver", *folder).returncode == 1
     assert "Use one of: joiner, leaver" in refused(joinery("pause", "laver", "--reason", "x", *folder))
     refused(joinery("pause", "leaver", *folder))
+    header, empty, *entries = joinery("audit", "show", "--operator", *folder).stdout.splitlines()
+    assert "UTC" in header and empty == ""
+    assert [re.sub(r", by [^;]+", "", entry[len("2026-01-01 00:00:00  ") :]) for entry in entries] == [
+        f"{'paused':<15}  leaver; the year's end",
+        f"{'paused':<15}  all workflows; an upgrade",
+        f"{'resumed':<15}  all workflows",
+        f"{'resumed':<15}  leaver",
+    ]
 
 
 @pytest.mark.servers
@@ -240,6 +276,27 @@ def test_after_a_kill_it_starts_again_and_ends_well_when_it_is_told_to(tmp_path:
             os.kill(process.popen.pid, number)
             code = process.popen.wait(timeout=20)
             assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0), process.output
+            assert process.output.endswith("ready\n" if number == signal.SIGKILL else "ready\nstopped\n")
+        assert "not empty" not in process.output
         assert "Traceback" not in process.output
     finally:
         process.kill()
+
+
+@pytest.mark.servers
+def test_an_empty_world_in_a_folder_that_holds_a_company_says_so(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "data"))
+    seeded = Process(arguments=["-m", "joinery", "stand-ins", *FREE[2:], *data], printed=tmp_path / "seeded.txt")
+    empty = Process(arguments=["-m", "joinery", "up", "--empty", *FREE, *data], printed=tmp_path / "empty.txt")
+    try:
+        for process in (seeded, empty):
+            process.start()
+            wait_until("it is ready", lambda process=process: process.output.endswith("ready\n"))  # type: ignore[misc]  # bound per turn
+            assert process.stop() == 0 and process.output.endswith("stopped\n")
+        assert "not empty" not in seeded.output
+        (line,) = [line for line in empty.output.splitlines() if "not empty" in line]
+        assert "44 accounts are there from before" in line and "--data" in line
+    finally:
+        for process in (seeded, empty):
+            if process._popen is not None:
+                process.kill()
