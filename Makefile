@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run demo test quick campaign check format bench lock clean
+.PHONY: help run demo test quick campaign check format bench lock forget clean
 
 help:  ## list what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -48,5 +48,8 @@ bench: $(VENV)/.dev  ## the figures, measured here and now
 lock: $(VENV)/.dev  ## rewrite the two locks from the .in files (needs uv)
 	sh scripts/lock
 
-clean:  ## remove the environment and the local data
-	rm -rf $(VENV) .joinery
+forget:  ## remove the local data; the environment stays
+	rm -rf .joinery
+
+clean: forget  ## remove the environment and the local data
+	rm -rf $(VENV)

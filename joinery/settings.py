@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -87,7 +88,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], **given: object) -> Settings:
-        """Read every variable; ``given`` (from the command line) wins where it is not None.
+        """Read every variable; ``given`` (from the command line, under the option's name) wins where it is not None.
 
         Raises:
             ConfigurationError: with every finding.
@@ -103,20 +104,21 @@ class Settings:
             try:
                 values[one.name] = _parse(str(one.type), text)
             except ValueError as error:
-                findings.append(Finding(place=env, problem=f"is {text!r}", remedy=f"{error}; it is the {one.metadata['help']}."))
+                place = _place(one.name, env, given)
+                findings.append(Finding(place=place, problem=f"is {text!r}", remedy=f"{error}; it is the {one.metadata['help']}."))
         findings += _misspelt(environ, {one.metadata["env"] for one in fields(cls)} | set(COMMAND_ONLY))
         settings = cls(**values)
-        findings += settings._wrong()
+        findings += settings._wrong(given)
         if findings:
             raise ConfigurationError(findings)
         return settings
 
-    def _wrong(self) -> list[Finding]:
+    def _wrong(self, given: Mapping[str, object]) -> list[Finding]:
         findings = []
 
         def wrong(name: str, problem: str, remedy: str) -> None:
             env = next(one.metadata["env"] for one in fields(self) if one.name == name)
-            findings.append(Finding(place=env, problem=problem, remedy=remedy))
+            findings.append(Finding(place=_place(name, env, given), problem=problem, remedy=remedy))
 
         if self.store not in STORES:
             wrong("store", f"is {self.store!r}", f"Use one of: {', '.join(STORES)}.")
@@ -146,6 +148,32 @@ class Settings:
                 wrong(name, "is longer than 128 characters", "Graph keeps at most 128; 64 hexadecimal digits are plenty.")
         return findings
 
+    def missing(self) -> list[Finding]:
+        """What a real Graph or a real Halo needs, and nobody has set: the credentials of the stand-ins open no other door."""
+        needs: dict[str, str] = {}
+        if not on_loopback(self.graph_url):
+            needs |= {
+                "graph_authority": "Use https://login.microsoftonline.com, or that of your cloud.",
+                "graph_tenant": "Use the tenant's id or one of its domains, e.g. contoso.onmicrosoft.com.",
+                "graph_client_id": "Use the application (client) id that Entra shows.",
+                "graph_client_secret": "Use a client secret that was made in Entra.",
+                "public_url": "Use the https address under which Graph reaches the functions, without /api.",
+            }
+        if not on_loopback(self.halo_url):
+            needs |= {
+                "halo_client_id": "Use the client id that Halo shows beside its API application.",
+                "halo_client_secret": "Use the secret that Halo showed when the API application was made.",
+            }
+        return [
+            Finding(
+                place=one.metadata["env"],
+                problem=f"is not set, and a {'Halo' if one.name.startswith('halo') else 'Graph'} that is not on this machine needs it",
+                remedy=needs[one.name],
+            )
+            for one in fields(self)
+            if one.name in needs and getattr(self, one.name) == one.default
+        ]
+
     # --- what follows from the fields ---
 
     @property
@@ -158,7 +186,7 @@ class Settings:
         """How long a new ticket may stay invisible to searches."""
         if self.search_lag_seconds is not None:
             return timedelta(seconds=self.search_lag_seconds)
-        return timedelta(seconds=2 if _on_loopback(self.halo_url) else 60)
+        return timedelta(seconds=2 if on_loopback(self.halo_url) else 60)
 
     def shown(self) -> list[tuple[str, str, str]]:
         """(environment variable, value with secrets as stars, meaning) of every setting."""
@@ -200,20 +228,34 @@ def _text(value: object) -> str:
     return repr(value) if isinstance(value, Secret) else str(value)
 
 
+def _place(name: str, env: str, given: Mapping[str, object]) -> str:
+    """What the user wrote: the option where the value came from the command line, else the variable."""
+    return f"--{name.replace('_', '-')}" if given.get(name) is not None else env
+
+
 def _bad_url(url: str) -> str:
+    """What is wrong with an address, in words that repeat no secret; empty where it is sound."""
     if not url:
         return ""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        return f"is {url!r}" if not parts.username and not parts.query else "carries a user name, a password or a query"
-    if parts.username or parts.password:
-        return "carries a user name or a password"
-    if parts.scheme == "http" and not _on_loopback(url):
+    if any(sign in url for sign in "@?#"):
+        return "carries a user name, a password, a query or a fragment"
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not re.search(r"[\s\\]", url)
+    except ValueError:
+        # Brackets around no IPv6 address, or a port that is no number up to 65535.
+        sound = False
+    if not sound:
+        return f"is {url!r}"
+    if parts.scheme == "http" and not on_loopback(url):
         return f"is {url!r}, without encryption"
     return ""
 
 
-def _on_loopback(url: str) -> bool:
-    """Whether an address is on this machine; an empty one means the stand-in, which is."""
+def on_loopback(url: str) -> bool:
+    """Whether a sound address is on this machine; an empty one means the stand-in, which is. A name that only looks like an address is not."""
     host = urlsplit(url).hostname or "127.0.0.1"
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -13,8 +13,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 _OPENING = """# Settings
 
 What differs between one deployment and another: environment variables, read once at the door. What the organisation wants is
-[policy](policy.md). `joinery settings` prints every setting with its value, secrets as stars, and checks them all; a variable that starts
-with `JOINERY_` and is not in this list is a finding, because it is usually a spelling mistake.
+[policy](policy.md). `joinery settings` prints every setting with its value, secrets as stars, and checks them all. A variable
+whose name is nearly one of these is a finding, because it is a spelling mistake; others that start with `JOINERY_` are left alone. A wrong
+value is reported under its variable, or under the option where it came from the command line.
 
 `local.settings.sample.json` is a template for the Azure Functions host. A few are options of `joinery up` too, and the option wins.
 
@@ -25,14 +26,16 @@ with `JOINERY_` and is not in this list is a finding, because it is usually a sp
 """
 
 _CLOSING = """
-`JOINERY_EMPTY` and `JOINERY_NO_PLAY` (1 or 0) are read by the command alone: they stand for `--empty` and `--no-play`.
+`JOINERY_EMPTY` and `JOINERY_NO_PLAY` (1 or 0; yes, true and on or no, false and off will do) are read by the command alone: they stand for
+`--empty` and `--no-play`.
 
 ## Needed without stand-ins
 
 `joinery up` starts a stand-in for each of Graph and Halo that has no address, takes its own loopback address as the public one, and makes the
 clientState by itself. Real ones need `JOINERY_GRAPH_URL` (`https://graph.microsoft.com`), `JOINERY_GRAPH_AUTHORITY`
-(`https://login.microsoftonline.com`), `JOINERY_HALO_URL`, `JOINERY_PUBLIC_URL`, `JOINERY_CLIENT_STATE`, and the ids and secrets of both
-applications. What is missing is said at the start, all at once.
+(`https://login.microsoftonline.com`), `JOINERY_GRAPH_TENANT`, `JOINERY_HALO_URL`, `JOINERY_PUBLIC_URL`, and the ids and secrets of both
+applications; the functions host also needs `JOINERY_CLIENT_STATE`. What is missing is said at the start, all at once, and by
+`joinery settings`.
 
 The functions host reads `PYTHON_THREADPOOL_THREAD_COUNT` too; [the functions](functions.md) say why it is 16.
 

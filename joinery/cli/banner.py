@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from joinery.cli.words import counted
+
 if TYPE_CHECKING:
     from joinery.cli.up import Plan
     from joinery.settings import Settings
     from wiring import Local, StandIns
 
 
-def banner(chosen: Plan, local: Local) -> list[str]:
-    """The lines that `joinery up` opens with."""
+def banner(chosen: Plan, local: Local, accounts: int = 0) -> list[str]:
+    """The lines that `joinery up` opens with; ``accounts`` is how many an empty world holds already."""
     settings = local.parts.settings
     pretend = "pretend " if chosen.own_stand_ins else ""
     lines = [
@@ -23,6 +25,7 @@ def banner(chosen: Plan, local: Local) -> list[str]:
         f"  data folder     {settings.data}",
         f"  log file        {settings.data / 'joinery.log'}",
     ]
+    lines += _not_empty(accounts)
     if chosen.settle_shortened:
         lines.append(f"  settle time     {settings.settle_seconds:g} s while a day is played; --settle-seconds sets another (60 is usual)")
     elif settings.settle_seconds is not None:
@@ -32,20 +35,29 @@ def banner(chosen: Plan, local: Local) -> list[str]:
     return [*lines, "", "Ctrl-C stops; the next start goes on with the same data.", ""]
 
 
-def stand_ins_banner(settings: Settings, stand_ins: StandIns) -> list[str]:
-    """The lines that `joinery stand-ins` opens with."""
+def stand_ins_banner(settings: Settings, stand_ins: StandIns, accounts: int = 0) -> list[str]:
+    """The lines that `joinery stand-ins` opens with; ``accounts`` as above."""
     return [
         "The stand-ins are up, on this machine only.",
         "",
         f"  pretend Graph   {stand_ins.graph_url}",
         f"  pretend Halo    {stand_ins.halo_url}",
         f"  data folder     {settings.data}",
+        *_not_empty(accounts),
         "",
         "Start Joinery in another terminal:",
         "",
         f"  joinery up --graph-url {stand_ins.graph_url} --halo-url {stand_ins.halo_url} --data {settings.data}",
         "",
     ]
+
+
+def _not_empty(accounts: int) -> list[str]:
+    """What `--empty` does not do: take away whom an earlier start, or somebody by hand, has made."""
+    if not accounts:
+        return []
+    are = "is" if accounts == 1 else "are"
+    return [f"  not empty       {counted(accounts, 'account')} {are} there from before; --empty seeds nobody, --data names another folder"]
 
 
 def driving(graph_url: str, functions_url: str) -> list[str]:

@@ -10,9 +10,21 @@ from joinery.cli import examples
 from joinery.cli.exits import end
 from joinery.cli.options import Data, Empty, GraphPort, GraphUrl, HaloPort, HaloUrl, Json, NoPlay, PolicyFile, Port, SettleSeconds
 
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave, where it was asked for."""
+    if wanted:
+        from joinery import __version__
+        from joinery.cli.up import say
+
+        say(f"joinery {__version__}")
+        raise typer.Exit
+
+
 _LOOKS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _PLAIN = {"rich_markup_mode": None, "no_args_is_help": True, "context_settings": _LOOKS}
 
+Version = Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")]
 Workflow = Annotated[str | None, typer.Argument(help="joiner or leaver; left out, all workflows.", metavar="WORKFLOW")]
 
 app = typer.Typer(
@@ -26,6 +38,11 @@ audit = typer.Typer(help="What happened and why.", epilog=examples.AUDIT, **_PLA
 parked = typer.Typer(help="Messages that nobody could understand.", epilog=examples.PARKED, **_PLAIN)  # type: ignore[arg-type]  # likewise
 app.add_typer(audit, name="audit")
 app.add_typer(parked, name="parked")
+
+
+@app.callback()
+def main(version: Version = False) -> None:
+    """What holds for every command."""
 
 
 @app.command(epilog=examples.UP)

@@ -14,7 +14,7 @@ from joinery.cli.outcome import table
 from joinery.cli.screen import Screen, open_screen
 from joinery.cli.show import Actor, follow, is_still, outcome_of, take_in, wait_until_still
 from joinery.cli.timeline import Timeline
-from joinery.cli.up import Plan, running, until_stopped, wait_until_ready
+from joinery.cli.up import Plan, running, say, say_stopped, until_stopped, wait_until_ready
 from joinery.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: What the demo shortens, and nothing else: seconds.
 CALL_DEADLINE, SEARCH_LAG, SETTLE = 2.0, 0.3, 0.5
+#: Longest wait for the start.
+_READY_MAX = 30.0
 #: Longest wait for what one act should lead to.
 _ACT_MAX = 20.0
 #: Nothing moves for this long and nothing came of the act: nothing will.
@@ -46,9 +48,22 @@ def run_demo() -> int:
         )
         with running(Plan(settings=settings, empty=False, play=True, settle_shortened=True)) as local:
             local.start()
-            if not wait_until_ready(local, stop):
-                return NOT_WELL
-            return _play(local, stop, began)
+            if wait_until_ready(local, stop, at_most=_READY_MAX):
+                code = _play(local, stop, began)
+            else:
+                code = NOT_WELL
+                if not stop.is_set():
+                    _explain(settings.data / "joinery.log")
+    if stop.is_set():
+        say_stopped()
+    return code
+
+
+def _explain(log: Path) -> None:
+    """The last lines of a log that goes with its folder."""
+    say(f"Not ready after {_READY_MAX:g} s. The log ends with:")
+    for line in log.read_text(encoding="utf-8").splitlines()[-3:]:
+        say(f"  {line}")
 
 
 def _play(local: Local, stop: threading.Event, began: float) -> int:

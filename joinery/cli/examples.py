@@ -20,7 +20,7 @@ JOINERY = _epilog(
 )
 UP = _epilog(
     "joinery up",
-    "joinery up --empty --settle-seconds 0      # an empty world, at once ready to be driven by curl",
+    "joinery up --empty --settle-seconds 0 --data .joinery/empty      # an empty world, at once ready to be driven by curl",
     "joinery up --no-play --port 0 --graph-port 0 --halo-port 0 --data /tmp/joinery",
     "joinery up --graph-url http://127.0.0.1:7081 --halo-url http://127.0.0.1:7082",
     "JOINERY_PORT=8071 joinery up",

@@ -61,7 +61,7 @@ def flags(**given: bool | None) -> tuple[dict[str, bool], list[Finding]]:
         text = os.environ.get(env, "").strip().casefold()
         chosen[name] = text in _YES if value is None else value
         if value is None and text not in (*_YES, *_NO):
-            findings.append(Finding(place=env, problem=f"is {text!r}", remedy="Use 1 or 0."))
+            findings.append(Finding(place=env, problem=f"is {text!r}", remedy="Use 1 or 0 (or yes or no)."))
     return chosen, findings
 
 

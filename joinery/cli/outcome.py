@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from joinery.cli.words import Tone, words_for
+from joinery.cli.words import Tone, counted, words_for
 from joinery.domain.tickets import TicketRef
 from joinery.engine import codec
 from joinery.engine.journal import RunStatus
@@ -89,7 +89,9 @@ def _row(one: Expected, view: RunView, reads: ReadSide, tickets: _Tickets) -> Ro
     if view.run.status is not RunStatus.VERIFIED:
         wrong.append(f"{view.run.status}: {view.run.reason or view.run.waiting_for or 'see the audit'}")
     if on_desk != ours or len(ours) != 1:
-        wrong.append(f"the desk has {len(on_desk)} tickets ({', '.join(on_desk) or 'none'}), the run {', '.join(ours) or 'none'}")
+        wrong.append(
+            f"the desk has {counted(len(on_desk), 'ticket')} ({', '.join(on_desk) or 'none'}), the run {', '.join(ours) or 'none'}"
+        )
     return Row(
         who=one.name,
         workflow=view.run.workflow,
@@ -106,7 +108,7 @@ def _row(one: Expected, view: RunView, reads: ReadSide, tickets: _Tickets) -> Ro
 def _untouched(one: Expected, views: Sequence[RunView], reads: ReadSide, partition: str) -> Row:
     said = [words_for(line.record) for line in reads.audit(partition)] if partition else []
     reasons = [text for text, tone in said if tone is Tone.UNTOUCHED]
-    wrong = f"{len(views)} runs" if views else "" if reasons else "the audit does not say why nothing happened"
+    wrong = counted(len(views), "run") if views else "" if reasons else "the audit does not say why nothing happened"
     ended = reasons[-1] if reasons else ""
     return Row(who=one.name, workflow="", ticket="", done=0, steps=0, verified=0, adopted=0, ended=ended, wrong=wrong)
 
@@ -168,5 +170,5 @@ def table(found: Outcome, width: int = 100) -> list[str]:
     if found.checks_due:
         first_at, last_at = (moment.astimezone() for moment in (found.checks_due[0], found.checks_due[-1]))
         span = f"{first_at:%H:%M:%S}" if len(found.checks_due) == 1 else f"{first_at:%H:%M:%S} to {last_at:%H:%M:%S}"
-        lines += ["", f"Still due: {len(found.checks_due)} twin checks, {span}: does exactly one object carry each key?"]
+        lines += ["", f"Still due: {counted(len(found.checks_due), 'twin check')}, {span}: does exactly one object carry each key?"]
     return lines

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from joinery.cli.exits import NOT_WELL, WELL, WRONG, finding, print_findings
-from joinery.cli.options import settings_from
+from joinery.cli.options import flags, settings_from
 from joinery.cli.stored import stored
 from joinery.cli.timeline import name_of
 from joinery.cli.up import say
+from joinery.cli.words import counted
 from joinery.domain.moments import to_text
 from joinery.engine import codec
 from joinery.engine.operations import operator_partition
@@ -57,14 +58,12 @@ def _show_operators(lines: list[AuditLine], *, as_json: bool) -> int:
     if as_json:
         say(json.dumps([_as_document(line) for line in lines], indent=2, ensure_ascii=False))
         return WELL
-    if not lines:
-        say("No operator has done anything yet.")
+    say("What operators did (times are UTC)\n" if lines else "No operator has done anything yet.")
     for line in lines:
-        who, what = (line.personal or {}).get("by", "somebody"), line.record.detail.get("workflow", "")
-        first, *more = _entry(line.record)
-        say(f"{first}  ({'all workflows' if what == ALL else what}, by {who})")
-        for rest in more:
-            say(rest)
+        who, what = (line.personal or {}).get("by") or "somebody", line.record.detail.get("workflow", "")
+        subject = f"{'all workflows' if what == ALL else what}, by {who}"
+        for text in _hanging(line.record, "; ".join(part for part in (subject, line.record.why) if part)):
+            say(text)
     return WELL
 
 
@@ -88,19 +87,25 @@ def _card(known: KnownPerson) -> list[str]:
         lines += [f"  signs in as   {person.user_principal_name}", f"  department    {person.department or 'not set'}"]
     if head.identity is not None:
         lines.append(f"  identity      {head.identity.kind}: {head.identity.proof}")
+    entries = "1 audit entry" if head.audit_seq == 1 else f"{head.audit_seq} audit entries"
     return [
         *lines,
-        f"  episode       {head.episode.number}, {head.episode.stage}; {head.runs} runs, {head.audit_seq} audit entries (times are UTC)",
+        f"  episode       {head.episode.number}, {head.episode.stage}; {counted(head.runs, 'run')}, {entries} (times are UTC)",
     ]
 
 
 def _entry(record: AuditRecord) -> list[str]:
-    """When and what; then step, why and run, each where there is one, with a hanging indent."""
-    start = f"{record.at:%Y-%m-%d %H:%M:%S}  {record.action:<15}  "
+    """When and what; then step, why and run, each where there is one."""
     fact = record.detail.get("fact")
     rest = "; ".join(part for part in (record.step, str(fact["is"]) if isinstance(fact, dict) else "", record.why) if part)
     if record.run:
         rest = f"{rest} [{record.run}]" if rest else f"[{record.run}]"
+    return _hanging(record, rest)
+
+
+def _hanging(record: AuditRecord, rest: str) -> list[str]:
+    """When, what and the rest, in columns: what does not fit goes on below the rest."""
+    start = f"{record.at:%Y-%m-%d %H:%M:%S}  {record.action:<15}  "
     width = max(60, min(shutil.get_terminal_size((120, 40)).columns, 140))
     first, *more = textwrap.wrap(rest, width - len(start), break_on_hyphens=False) or [""]
     return [f"{start}{first}".rstrip(), *(f"{' ' * len(start)}{part}" for part in more)]
@@ -137,10 +142,11 @@ def show_settings(*, policy: str | None, data: str | None) -> int:
     """Every setting, and whether settings and policy are sound."""
     from wiring import policy_of
 
-    findings: list[Finding] = []
+    findings: list[Finding] = flags(empty=None, no_play=None)[1]
     settings: Settings | None = None
     try:
         settings = settings_from(policy=policy, data=data)
+        findings += settings.missing()
     except ConfigurationError as error:
         findings += error.findings
     try:

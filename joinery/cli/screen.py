@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import textwrap
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from joinery.cli.words import Told, Tone
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 #: Columns of the name; longer ones are cut.
 _WHO = 20
@@ -93,24 +95,24 @@ class PlainScreen:
 class RichScreen:
     """Colours, hanging indents, and one line at the bottom that says how things stand."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
+        """On standard output, or on a console of one's own."""
         from rich.console import Console
 
-        self._console = Console(highlight=False)
+        self._console = console or Console(highlight=False)
         self._status = self._console.status("", spinner="dots")
         self._shown = False
 
     def heading(self, text: str) -> None:
-        """A rule that begins with the sentence."""
+        """The sentence, and a rule that goes on from its end to the edge."""
         from rich.rule import Rule
         from rich.text import Text
 
         self._console.print()
-        for at, part in enumerate(textwrap.wrap(text, self._width() - 6) or [""]):
-            if at == 0:
-                self._console.print(Rule(Text(part, style="bold cyan"), align="left", characters="─", style="cyan"), width=self._width())
-            else:
-                self._console.print(Text(part, style="bold cyan"))
+        *before, last = textwrap.wrap(text, self._width() - 6) or [""]
+        for part in before:
+            self._console.print(Text(part, style="bold cyan"))
+        self._console.print(Rule(Text(last, style="bold cyan"), align="left", characters="─", style="cyan"), width=self._width())
 
     def line(self, told: Told) -> None:
         """Time, name, sentence; what does not fit goes on below the sentence."""
@@ -142,9 +144,8 @@ class RichScreen:
             self._shown = False
             self._status.stop()
 
-    @staticmethod
-    def _width() -> int:
-        return min(shutil.get_terminal_size((100, 40)).columns, _WIDTH_MAX)
+    def _width(self) -> int:
+        return min(self._console.width, _WIDTH_MAX)
 
 
 def _clock(told: Told) -> str:

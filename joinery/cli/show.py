@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,6 +13,8 @@ import httpx
 from joinery.cli.outcome import Outcome, outcome, table
 from joinery.cli.screen import Screen, open_screen
 from joinery.cli.timeline import Timeline
+from joinery.cli.words import counted
+from joinery.engine.pauses import ALL
 from joinery.errors import TryLater
 
 if TYPE_CHECKING:
@@ -64,9 +66,11 @@ def take_in(local: Local, before: frozenset[str], timeline: Timeline, screen: Sc
     timeline.skip()
     if new:
         ours = sum(1 for known in new if known.head.identity and known.head.identity.may_be_acted_upon)
-        screen.say(f"Taken in as they are: {ours} people; left alone: {len(new) - ours} accounts that are nobody's, or protected.")
+        screen.say(f"Taken in as they are: {ours} people; left alone as nobody's or protected: {counted(len(new) - ours, 'account')}.")
     elif people:
-        screen.say(f"Going on with the {len(people)} accounts that are known already.")
+        runs = local.parts.app.health()[1].get("open_runs", 0)
+        still = f"; {counted(runs, 'run')} of before still open" if runs else ""
+        screen.say(f"Going on with what is known already: {counted(len(people), 'account')}{still}.")
 
 
 class Actor:
@@ -104,23 +108,39 @@ def follow(
     timeline: Timeline, screen: Screen, local: Local, *, until: threading.Event, meanwhile: Callable[[], None] = lambda: None
 ) -> None:
     """Show what happens until the event is set, and what is left then."""
+    paused: dict[str, str] = {}
     while not until.is_set():
         began = time.monotonic()
         # The file is locked, or a stand-in in another process does not answer: look again.
         with contextlib.suppress(TryLater, httpx.HTTPError):
-            _show(timeline, screen, local)
+            paused = _show(timeline, screen, local, paused)
             meanwhile()
         # A folder with many people is read less often, so that watching costs little.
         until.wait(max(_POLL, 10 * (time.monotonic() - began)))
     with contextlib.suppress(TryLater):
-        _show(timeline, screen, local)
+        _show(timeline, screen, local, paused)
 
 
-def _show(timeline: Timeline, screen: Screen, local: Local) -> None:
+def _show(timeline: Timeline, screen: Screen, local: Local, paused: dict[str, str]) -> dict[str, str]:
+    """What is new; ``paused`` is what was paused when this was last called, and the answer what is paused now."""
     for told in timeline.news():
         screen.line(told)
     _, health = local.parts.app.health()
-    screen.status(f"[dim]{health.get('open_runs', 0)} open runs · {health.get('parked', 0)} parked · Ctrl-C stops[/dim]")
+    now: dict[str, str] = health.get("paused", paused)
+    if now != paused:
+        for line in pauses_told(now):
+            screen.say(line)
+    state = " · paused" if now else ""
+    screen.status(f"[dim]{counted(health.get('open_runs', 0), 'open run')} · {health.get('parked', 0)} parked{state} · Ctrl-C stops[/dim]")
+    return dict(now)
+
+
+def pauses_told(paused: Mapping[str, str]) -> list[str]:
+    """What is paused, why, and how to end it; or that nothing is any more."""
+    return [
+        f"Paused: {'all workflows' if name == ALL else name} ({reason}). `joinery resume{'' if name == ALL else f' {name}'}` ends it."
+        for name, reason in sorted(paused.items())
+    ] or ["Nothing is paused any more."]
 
 
 def _announce_end(actor: Actor, local: Local, screen: Screen) -> None:

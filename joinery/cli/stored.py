@@ -33,7 +33,10 @@ def stored(data: str | None) -> Iterator[Stored]:
     settings = settings_from(data=data)
     path = settings.data / "state.db"
     if not path.is_file():
-        raise finding(str(path.parent), "holds no state.db", "Start `joinery up` there first, or name its data folder with --data.")
+        # In full: a relative folder depends on where the command was given.
+        raise finding(
+            str(path.parent.absolute()), "holds no state.db", "Start `joinery up` there first, or name its data folder with --data."
+        )
     store = SqliteStateStore(path)
     try:
         clock, randomness, tenant = SystemClock(), SystemRandomness(), settings.graph_tenant

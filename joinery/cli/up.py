@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from joinery.cli.exits import WELL, finding
-from joinery.cli.folder import held
+from joinery.cli.folder import accounts_in, held
 from joinery.cli.logs import log_to
 from joinery.cli.options import flags, settings_from
 from joinery.cli.ports import check_ports
 from joinery.errors import ConfigurationError, Finding
+from joinery.settings import on_loopback
 
 if TYPE_CHECKING:
     from joinery.settings import Settings
@@ -55,7 +57,7 @@ def plan(*, empty: bool | None, no_play: bool | None, **given: Any) -> Plan:
     switches, findings = flags(empty=empty, no_play=no_play)
     settings: Settings = settings_from(findings, **given)
     # Only pretend worlds are played with.
-    play = not switches["empty"] and not switches["no_play"] and _on_loopback(settings.graph_url) and _on_loopback(settings.halo_url)
+    play = not switches["empty"] and not switches["no_play"] and on_loopback(settings.graph_url) and on_loopback(settings.halo_url)
     shorten = play and settings.settle_seconds is None
     if shorten:
         settings = replace(settings, settle_seconds=PLAY_SETTLE_SECONDS)
@@ -67,19 +69,20 @@ def run_up(chosen: Plan) -> int:
     from joinery.cli.banner import banner
 
     with until_stopped() as stop, running(chosen) as local:
-        for line in banner(chosen, local):
+        accounts = accounts_in(chosen.settings.data) if chosen.empty and chosen.own_stand_ins else 0
+        for line in banner(chosen, local, accounts):
             say(line)
         known = known_partitions(local) if chosen.play else frozenset()
         local.start()
-        if not wait_until_ready(local, stop):
-            return WELL
-        if chosen.play:
-            from joinery.cli.show import play_a_day
+        if wait_until_ready(local, stop):
+            if chosen.play:
+                from joinery.cli.show import play_a_day
 
-            play_a_day(local, known, stop)
-        else:
-            say("ready")
+                play_a_day(local, known, stop)
+            else:
+                say("ready")
         stop.wait()
+    say_stopped()
     return WELL
 
 
@@ -93,12 +96,13 @@ def run_stand_ins(settings: Settings, *, empty: bool) -> int:
         log_to(settings.data / "stand-ins.log")
         stand_ins: StandIns = starting(settings.data, lambda: build_stand_ins(settings, empty=empty))
         try:
-            for line in stand_ins_banner(settings, stand_ins):
+            for line in stand_ins_banner(settings, stand_ins, accounts_in(settings.data) if empty else 0):
                 say(line)
             say("ready")
             stop.wait()
         finally:
             within(_STOP_MAX, stand_ins.close)
+    say_stopped()
     return WELL
 
 
@@ -122,10 +126,10 @@ def running(chosen: Plan) -> Iterator[Local]:
 
 
 def check(settings: Settings, ports: dict[str, int]) -> None:
-    """Policy and ports, before anything is opened. Raises ConfigurationError with every finding."""
+    """What real addresses need, policy and ports, before anything is opened. Raises ConfigurationError with every finding."""
     from wiring import policy_of
 
-    findings: list[Finding] = []
+    findings: list[Finding] = settings.missing()
     for examine in (lambda: policy_of(settings), lambda: check_ports(ports)):
         try:
             examine()
@@ -141,6 +145,10 @@ def starting(data: Path, build: Callable[[], T]) -> T:
         return build()
     except OSError as error:
         raise finding("joinery up", f"cannot start ({error.strerror or error})", "Look at the ports and the data folder.") from None
+    except UnicodeDecodeError:
+        # The only file that is read as text.
+        remedy = "Name another folder with --data, or remove the damaged file: a new one is made."
+        raise finding(str(data / "client-state"), "is no text", remedy) from None
     except sqlite3.DatabaseError as error:
         remedy = "Name another folder with --data, or move the damaged file away; it was left as it is."
         raise finding(str(data), f"holds a file that cannot be read ({error})", remedy) from None
@@ -163,10 +171,10 @@ def known_partitions(local: Local) -> frozenset[str]:
     return frozenset(known.partition for known in local.parts.app.reads.people())
 
 
-def wait_until_ready(local: Local, stop: threading.Event) -> bool:
-    """Until health is 200; False if it was stopped before."""
+def wait_until_ready(local: Local, stop: threading.Event, *, at_most: float = math.inf) -> bool:
+    """Until health is 200; False if it was stopped before, or was not ready after ``at_most`` seconds."""
     waited, told = 0.0, False
-    while not stop.is_set():
+    while not stop.is_set() and waited < at_most:
         ready, document = local.parts.app.health()
         if ready:
             return True
@@ -180,7 +188,7 @@ def wait_until_ready(local: Local, stop: threading.Event) -> bool:
 
 def within(seconds: float, close: Callable[[], None]) -> None:
     """Close; if that takes too long, leave the process with success: whatever was in hand is settled after the next start."""
-    watchdog = threading.Timer(seconds, os._exit, args=(WELL,))
+    watchdog = threading.Timer(seconds, _leave)
     watchdog.daemon = True
     watchdog.start()
     try:
@@ -189,11 +197,21 @@ def within(seconds: float, close: Callable[[], None]) -> None:
         watchdog.cancel()
 
 
+def _leave() -> None:
+    say_stopped()
+    os._exit(WELL)
+
+
+def say_stopped() -> None:
+    """That the command ended because it was told to. A terminal that was closed need not hear it."""
+    try:
+        # The terminal shows Ctrl-C as ^C, and leaves the cursor behind it.
+        say(f"{chr(10) if sys.stdout.isatty() else ''}stopped")
+    except OSError:
+        # What is still buffered must not be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def say(line: str) -> None:
     """One line, at once."""
     print(line, flush=True)  # noqa: T201 - a command speaks to its user
-
-
-def _on_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or "127.0.0.1"
-    return host in ("localhost", "::1") or host.startswith("127.")

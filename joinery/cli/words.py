@@ -68,6 +68,11 @@ def tell(records: Iterable[AuditRecord], who: str) -> list[Told]:
     return lines
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def words_for(record: AuditRecord) -> tuple[str, Tone]:
     """One record as a sentence, and what it means."""
     step, why = record.step, record.why
@@ -97,7 +102,7 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
         case "alert":
             return f"alert: {why}", Tone.WRONG
         case "run verified":
-            return f"{_workflow(record)} is done: all {record.detail.get('steps', 0)} steps read back", Tone.PROVEN
+            return f"{_workflow(record)} is done: {_all_steps(record)} read back", Tone.PROVEN
         case "run planned":
             return f"{_workflow(record)} was rehearsed in shadow; nothing outside was touched", Tone.WAITING
         case "run unverified":
@@ -118,6 +123,11 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
             return f"{step}: {len(record.detail.get('others') or ())} more with the same key, marked", Tone.WRONG
         case action:
             return ": ".join(part for part in (action, step, why) if part), Tone.NEWS
+
+
+def _all_steps(record: AuditRecord) -> str:
+    number = record.detail.get("steps", 0)
+    return "its one step" if number == 1 else f"all {number} steps"
 
 
 def _workflow(record: AuditRecord) -> str:
@@ -157,7 +167,7 @@ def _result(result: dict[str, Any]) -> str:
     how = str(result.get("how") or "")
     if "roles_removed" in result:
         agents = ", ".join(map(str, result.get("ids") or ()))
-        return f"agent {agents} disabled, {result['roles_removed']} roles taken away" if agents else "there is no agent"
+        return f"agent {agents} disabled, {counted(result['roles_removed'], 'role')} taken away" if agents else "there is no agent"
     if "ticket_id" in result:
         return f"note on ticket {result['ticket_id']}"
     if result.get("id") is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from doc_pages import ROOT, blocks
@@ -35,6 +37,29 @@ def test_the_example_has_no_test_that_is_not_run_here() -> None:
 def test_the_policy_in_the_quickstart_is_accepted_and_says_what_the_text_says() -> None:
     (block,) = [block for block in blocks(QUICKSTART) if block.language == "toml"]
     assert parse_policy(block.code, place="quickstart.md").ring_of("leaver") is Ring.SHADOW
+
+
+def test_whatever_the_pages_start_empty_has_a_folder_of_its_own_and_the_next_terminal_knows_it() -> None:
+    """The company of `make run` lies in the usual folder, and stays there."""
+    for page in (QUICKSTART, ROOT / "README.md"):
+        first, second = [block.code.splitlines() for block in blocks(page) if block.no_test and ".venv/bin/activate" in block.code]
+        assert first[0] == second[0] == ". .venv/bin/activate"
+        assert first[1].startswith("joinery up --empty ") and first[1].endswith(" --data .joinery/empty")
+        assert second[1] == "export JOINERY_DATA=.joinery/empty"
+
+
+def test_the_quickstart_has_the_test_tools_installed_before_it_needs_them() -> None:
+    (lines,) = [block.code.splitlines() for block in blocks(QUICKSTART) if "-m pytest" in block.code]
+    assert lines == ["make quick", ".venv/bin/python -m pytest tests/workflows/test_induction.py"]
+
+
+def test_forget_removes_the_data_and_clean_the_environment_too(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for target, left in (("forget", {".venv"}), ("clean", set())):
+        for folder in (".joinery/empty", ".venv"):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        subprocess.run(["make", target], cwd=tmp_path, check=True, capture_output=True, timeout=30)
+        assert {path.name for path in tmp_path.iterdir()} - {"Makefile"} == left
 
 
 @pytest.mark.servers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,75 @@ def test_every_mistake_is_found_at_once_with_its_place() -> None:
     places = findings('[joiner]\ngruop = "X"\n[timing]\nsettle_seconds = -1\n[workflows.joiner]\nring = "all"\n[desk]\ndefault_site = ""')
     assert len(places) == 4
     assert any("gruop" in place for place in places) and any("[timing] settle_seconds" in place for place in places)
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ('[joiner]\ngruop = "X"', "[joiner] gruop: is no key that policy knows. Did you mean group?"),
+        ('[joinr]\ngroup = "X"', "[joinr]: is no table that policy knows. Did you mean joiner?"),
+        ("colour = 1", "colour: is no key that policy knows. There is: joiner, workflows, roles, identity, timing, desk;"),
+        ("joiner = 3", "joiner: is 3. It should be a table;"),
+        ("[joiner]\ngroup = 3", "[joiner] group: is 3. It should be a text in quotes;"),
+        ('[joiner]\ngroup = " "', "[joiner] group: is ' '. It should not be empty;"),
+        (f'[joiner]\ngroup = "{"x" * 300}"', "[joiner] group: is 300 characters long. It should have at most 256."),
+        ('[workflows.joinor]\nring = "off"', "[workflows.joinor]: is no table that policy knows. Did you mean joiner?"),
+        ('[workflows.joiner]\nrng = "off"', "[workflows.joiner] rng: is no key that policy knows. Did you mean ring?"),
+        ('[workflows.joiner]\nring = "shaddow"', "[workflows.joiner] ring: is 'shaddow'. Did you mean shadow?"),
+        ("[workflows.joiner]\nring = true", "[workflows.joiner] ring: is true. There is: off, shadow, everyone;"),
+        ("workflows = []", "workflows: is a list. It should be a table;"),
+        ('[roles]\n"IT desk" = 3', '[roles] "IT desk": is 3. It should be a text in quotes;'),
+        ('[roles]\n"" = "Admin"', "[roles] \"\": is ''. It should not be empty;"),
+        ('[identity.service]\ngroups = "x"', "[identity.service] groups: is 'x'. It should be a list of texts;"),
+        ('[identity.service]\ngroups = ["x", 3]', "[identity.service] groups, number 2: is 3. It should be a text in quotes;"),
+        ("[identity.servise]\ngroups = []", "[identity.servise]: is no table that policy knows. Did you mean service?"),
+        ('[timing]\nsettle_seconds = "soon"', "[timing] settle_seconds: is 'soon'. It should be a number;"),
+        ("[timing]\nsettle_seconds = nan", "[timing] settle_seconds: is nan. It should be a number"),
+        ("[timing]\nsettle_seconds = -1", "[timing] settle_seconds: is -1. It should be a number that is at least 0;"),
+        ("[timing]\nsettle_seconds = 86401", "[timing] settle_seconds: is 86401. It should be a number that is at most 86400;"),
+        ("[timing]\nsettle_seconds = 2026-01-01", "[timing] settle_seconds: is 2026-01-01. It should be a number;"),
+        ("[desk]\nsite_rules = 3", "[desk] site_rules: is 3. It should be a list of tables, each below [[desk.site_rules]];"),
+        (
+            '[[desk.site_rules]]\nattribute = "departmnt"\nvalue = "x"\nclient = "x"\nsite = "x"',
+            "[[desk.site_rules]] number 1, attribute: is 'departmnt'. Did you mean department?",
+        ),
+        (
+            '[[desk.site_rules]]\nattribute = "department"\nvalue = "x"\nclient = "x"',
+            "[[desk.site_rules]] number 1, site: is missing. Add it;",
+        ),
+        (
+            '[[desk.site_rules]]\nattribute = "department"\nvalue = "x"\nclient = "x"\nsite = "x"\nsit = "x"',
+            "[[desk.site_rules]] number 1, sit: is no key that policy knows. Did you mean site?",
+        ),
+        ('[desk.tickets.onboarding]\nticket_type = "x"', "[desk.tickets.onboarding] team: is missing. Add it;"),
+        ("[desk.tickets]\nonboarding = 3", "[desk.tickets] onboarding: is 3. It should be a table;"),
+        (
+            '[desk.tickets.onbording]\nticket_type = "x"\nteam = "x"',
+            "[desk.tickets.onbording]: is no table that policy knows. Did you mean",
+        ),
+        (
+            "[desk.tickets.onboarding]\nticket_type = 'x'\nteam = 'x'\nadopt_similar = 'maybe'",
+            "adopt_similar: is 'maybe'. It should be true",
+        ),
+    ],
+)
+def test_a_finding_speaks_of_the_file_and_not_of_the_program(text: str, finding: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_policy(text, place="policy.toml")
+    (found,) = caught.value.findings
+    assert finding in str(found) and str(found).startswith("policy.toml: ")
+    assert not re.search(r"[Ff]ield|[Ii]nput|tuple|dict|instance|valid |pydantic|_[A-Z]", str(found))
+
+
+def test_the_file_is_named_as_it_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('[joiner]\ngruop = "X"', encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=rf"^{re.escape(str(path))}: \[joiner\] gruop"):
+        read_policy(path)
+    with pytest.raises(ConfigurationError, match=r"^mine/policy\.toml: \[joiner\] gruop"):
+        read_policy(path, place="mine/policy.toml")
+    with pytest.raises(ConfigurationError, match=r"^mine/none\.toml: cannot be read"):
+        read_policy(tmp_path / "none.toml", place="mine/none.toml")
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,69 @@ def test_every_wrong_value_is_found_at_once() -> None:
     assert len(places) == 8 and len(set(places)) == 8
 
 
+def test_a_value_from_the_command_line_is_reported_as_the_option_that_was_typed() -> None:
+    assert findings({"JOINERY_PORT": "1000"}, port=-1, settle_seconds=-3.0, graph_url="foo", halo_port=70_000) == [
+        "--graph-url",
+        "--port",
+        "--halo-port",
+        "--settle-seconds",
+    ]
+    assert findings({"JOINERY_PORT": "-1"}, port=None) == ["JOINERY_PORT"]
+    assert findings({}, port="many") == ["--port"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[bad",
+        "https://[bad]",
+        "http://127.0.0.1:99999",
+        "https://graph.example:many",
+        "https://graph.example:0",
+        "http://127.evil.example",
+        "http://localhost.evil.example",
+        "http://128.0.0.1",
+        "https://two words.example",
+        "https://",
+        "graph.example",
+        "ftp://graph.example",
+        "https://graph.example?tenant=1",
+    ],
+)
+def test_an_address_that_cannot_be_one_is_a_finding(url: str) -> None:
+    assert findings({"JOINERY_GRAPH_URL": url}) == ["JOINERY_GRAPH_URL"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:7081", "http://127.3.2.1", "http://[::1]:7081", "http://LOCALHOST:1", "https://graph.example:8443/x"]
+)
+def test_an_address_on_this_machine_or_with_encryption_is_sound(url: str) -> None:
+    assert Settings.from_environment({"JOINERY_GRAPH_URL": url}).graph_url == url
+
+
+@pytest.mark.parametrize("url", ["https://me:hush-hush@halo.example", "https://:hush-hush@[bad", "https://halo.example/#hush-hush"])
+def test_a_finding_about_an_address_repeats_no_secret(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment({"JOINERY_HALO_URL": url})
+    assert "hush" not in str(caught.value)
+
+
+def test_what_real_addresses_need_is_missed_all_at_once() -> None:
+    graph = {"JOINERY_GRAPH_URL": "https://graph.invalid"}
+    halo = {"JOINERY_HALO_URL": "https://halo.invalid"}
+    needed_by_graph = {f"JOINERY_GRAPH_{name}" for name in ("AUTHORITY", "TENANT", "CLIENT_ID", "CLIENT_SECRET")} | {"JOINERY_PUBLIC_URL"}
+    needed_by_halo = {"JOINERY_HALO_CLIENT_ID", "JOINERY_HALO_CLIENT_SECRET"}
+
+    def missing(environ: dict[str, str]) -> set[str]:
+        return {finding.place for finding in Settings.from_environment(environ).missing()}
+
+    assert missing(graph) == needed_by_graph and missing(halo) == needed_by_halo
+    assert missing(graph | halo) == needed_by_graph | needed_by_halo
+    assert missing({"JOINERY_GRAPH_URL": "http://127.0.0.1:7081", "JOINERY_HALO_URL": "http://localhost:7082"}) == missing({}) == set()
+    given = {name: "https://given.invalid" if name.endswith(("AUTHORITY", "URL")) else "given" for name in needed_by_graph | needed_by_halo}
+    assert missing(graph | halo | given) == set()
+
+
 def test_another_store_lists_what_there_is() -> None:
     with pytest.raises(ConfigurationError, match="sqlite"):
         Settings.from_environment({"JOINERY_STORE": "tables"})
@@ -56,6 +119,10 @@ def test_another_store_lists_what_there_is() -> None:
 
 def test_a_misspelt_name_is_told() -> None:
     assert findings({"JOINERY_PROT": "7071"}) == ["JOINERY_PROT"]
+
+
+def test_a_variable_that_only_begins_with_our_name_is_nobodys_mistake() -> None:
+    Settings.from_environment({"JOINERY_CAMPAIGN": "1", "JOINERY_HOME": "x"})
 
 
 def test_secrets_are_stars_wherever_they_are_shown() -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
+from rich.console import Console
+
 from joinery.cli.outcome import Outcome, Row, table
+from joinery.cli.screen import RichScreen
+from joinery.cli.show import pauses_told
 from joinery.cli.timeline import Timeline
-from joinery.cli.words import Tone, tell, words_for
+from joinery.cli.words import Tone, counted, tell, words_for
 from joinery.domain.events import Joined, Left, LeftHow, Moved, RolesChanged
 from joinery.engine import codec
 from joinery.engine.audit import AuditRecord
@@ -128,5 +134,34 @@ def test_an_outcome_is_well_only_if_every_row_is() -> None:
 def test_the_table_says_below_a_row_what_is_wrong_with_it_and_lists_the_checks_to_come() -> None:
     lines = table(Outcome(rows=(row(), row(who="Bo", ended="failed", wrong="the desk has 2 tickets")), checks_due=(DEFAULT_START,)))
     assert any("✗ the desk has 2 tickets" in line for line in lines)
-    assert "Still due: 1 twin checks" in lines[-1]
+    assert "Still due: 1 twin check," in lines[-1]
     assert max(map(len, lines)) <= 100
+
+
+def heading(text: str, width: int) -> list[str]:
+    printed = StringIO()
+    RichScreen(Console(file=printed, width=width)).heading(text)
+    return printed.getvalue().strip().splitlines()
+
+
+def test_a_heading_that_is_too_long_ends_before_its_rule_begins() -> None:
+    first, second, *others = heading("Network: the desk's next answer will get lost; does a second ticket appear?", 60)
+    assert first == "Network: the desk's next answer will get lost; does a"
+    assert second.startswith("second ticket appear? ───") and len(second) == 60
+    assert others == []
+    (line,) = heading("A first day at Contoso", 60)
+    assert line.startswith("A first day at Contoso ───") and len(line) == 60
+
+
+def test_one_is_said_of_one() -> None:
+    assert [counted(number, "run") for number in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
+    assert words_for(record("run verified", steps=1))[0] == "joiner is done: its one step read back"
+    assert words_for(record("run verified", steps=3))[0] == "joiner is done: all 3 steps read back"
+
+
+def test_whoever_watches_is_told_what_is_paused_and_how_to_end_it() -> None:
+    assert pauses_told({"leaver": "the year's end", "*": "an upgrade"}) == [
+        "Paused: all workflows (an upgrade). `joinery resume` ends it.",
+        "Paused: leaver (the year's end). `joinery resume leaver` ends it.",
+    ]
+    assert pauses_told({}) == ["Nothing is paused any more."]
