@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -97,7 +98,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
 
     # httpx logs whole addresses at INFO, and ours hold mail addresses and delta tokens.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    settings = _complete(settings)
+    _check(settings)
     policy = policy_of(settings)
     clock = replacements.get("clock") or SystemClock()
     randomness = replacements.get("randomness") or SystemRandomness()
@@ -160,8 +161,8 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)
 
 
-def _complete(settings: Settings) -> Settings:
-    """Fill in what a deployment must name and a desk may leave out. Raises ConfigurationError for what is missing."""
+def _check(settings: Settings) -> None:
+    """Raises ConfigurationError for what a deployment must name, with every finding."""
     from joinery.errors import ConfigurationError, Finding
 
     findings = [
@@ -178,9 +179,8 @@ def _complete(settings: Settings) -> Settings:
         )
         if not value
     ]
-    if findings:
-        raise ConfigurationError(findings)
-    return settings
+    if findings + settings.missing():
+        raise ConfigurationError(findings + settings.missing())
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -191,7 +191,7 @@ def policy_of(settings: Settings) -> Policy:
     if not path.is_absolute() and not path.exists():
         # A relative path also means: beside this file, wherever the process was started.
         path = Path(__file__).resolve().parent / path
-    policy = read_policy(path)
+    policy = read_policy(path, place=str(settings.policy))
     if settings.settle_seconds is None:
         return policy
     wait = timedelta(seconds=settings.settle_seconds)
@@ -227,7 +227,9 @@ class StandIns:
 
 
 def build_stand_ins(settings: Settings, *, empty: bool) -> StandIns:
-    """Serve the stand-ins with their state in the data folder; a new world gets the groups that policy names, and people unless ``empty``.
+    """Serve the stand-ins for which settings name no address, with their state in the data folder.
+
+    A new world gets the groups that policy names, and people unless ``empty`` or only one of the two is a stand-in of ours.
 
     Raises OSError when a port is taken.
     """
@@ -239,25 +241,29 @@ def build_stand_ins(settings: Settings, *, empty: bool) -> StandIns:
 
     policy = policy_of(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
-    graph, halo = create_graph(settings.data), create_halo(settings.data)
-    graph_served = serve(graph.wsgi, port=settings.graph_port)
-    halo_served = serve(halo.wsgi, port=settings.halo_port)
-    drivers = GraphDriver(graph_served.url), HaloDriver(halo_served.url)
-    fresh = drivers[0].group_id(policy.joiner_group) is None
-    prepare_desk(drivers[1], policy)
-    if fresh and not empty:
-        seed_company(*drivers, policy)
-    # The groups come last: where a start was killed half-way, the next one fills in what is missing.
-    drivers[0].make_groups(policy.watched_groups)
-    for driver in drivers:
-        driver.close()
-    graph.start()
-    halo.start()
-    return StandIns(
-        graph_url=graph_served.url,
-        halo_url=halo_served.url,
-        closers=(graph_served.close, halo_served.close, graph.close, halo.stop),
-    )
+    graph_url, halo_url, closers = settings.graph_url, settings.halo_url, []
+    starts: list[Callable[[], None]] = []
+    if not graph_url:
+        graph = create_graph(settings.data)
+        served = serve(graph.wsgi, port=settings.graph_port)
+        graph_url, closers, starts = served.url, [served.close, graph.close], [graph.start]
+    if not halo_url:
+        halo = create_halo(settings.data)
+        served = serve(halo.wsgi, port=settings.halo_port)
+        halo_url, closers, starts = served.url, [*closers, served.close, halo.stop], [*starts, halo.start]
+    directory, desk = GraphDriver(graph_url), HaloDriver(halo_url)
+    if not settings.halo_url:
+        prepare_desk(desk, policy)
+    if not settings.graph_url:
+        if not empty and not settings.halo_url and directory.group_id(policy.joiner_group) is None:
+            seed_company(directory, desk, policy)
+        # The groups come last: where a start was killed half-way, the next one fills in what is missing.
+        directory.make_groups(policy.watched_groups)
+    directory.close()
+    desk.close()
+    for start in starts:
+        start()
+    return StandIns(graph_url=graph_url, halo_url=halo_url, closers=tuple(closers))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -287,7 +293,7 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
     Raises ConfigurationError, or OSError when a port is taken.
     """
     import function_app
-    from joinery.local import Host, HostSettings
+    from joinery.local import Host, HostSettings, registered
 
     # What lies in the data folder (secrets, the stand-ins' tokens, people) is for this user alone.
     os.umask(0o077)
@@ -297,7 +303,7 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
         stand_ins = build_stand_ins(settings, empty=empty)
         settings = replace(settings, graph_url=settings.graph_url or stand_ins.graph_url, halo_url=settings.halo_url or stand_ins.halo_url)
     host = Host(
-        function_app.app.get_functions(),
+        registered(function_app.app),
         settings=HostSettings.read(Path(__file__).resolve().parent / "host.json"),
         app_settings={"JOINERY_QUEUE_NAME": settings.queue_name},
         port=settings.port,
@@ -322,7 +328,12 @@ def _with_client_state(settings: Settings) -> Settings:
     kept = settings.data / "client-state"
     if not kept.exists():
         kept.touch(mode=0o600)
-    value = kept.read_text(encoding="utf-8").strip()
+    value = kept.read_bytes().decode("ascii", "replace").strip()
+    if value and not re.fullmatch("[0-9a-f]{64}", value):
+        from joinery.errors import ConfigurationError, Finding
+
+        remedy = "Remove the file: the next start makes a new secret and subscribes anew with it."
+        raise ConfigurationError([Finding(place=str(kept), problem="holds something else than a secret that Joinery made", remedy=remedy)])
     if not value:
         value = secrets.token_hex(32)
         kept.write_text(value, encoding="utf-8")

@@ -222,7 +222,7 @@ class App:
             self.parking.park(
                 envelope.encode(),
                 reason=f"nobody handles {envelope.kind} about {envelope.subject.partition(':')[0]}",
-                remedy="Deploy the same version of Joinery everywhere, then replay the message.",
+                remedy="Deploy the same version of Joinery everywhere; the next sweep looks again.",
             )
 
     def _put_back(self, envelope: Envelope, wait: timedelta, error: Exception) -> None:

@@ -7,6 +7,7 @@ name. A function that is removed there is gone here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import re
@@ -67,11 +68,17 @@ class HostSettings:
         )
 
 
+@functools.cache
+def registered(app: func.FunctionApp) -> tuple[Any, ...]:
+    """The functions of an app. The app itself may be asked only once: it takes the names for doubled the second time."""
+    return tuple(app.get_functions())
+
+
 class Host:
     """Serves one function app. ``start`` returns at once; ``ready`` is the business of the app's health route.
 
     Args:
-        functions: what ``FunctionApp.get_functions()`` returns.
+        functions: what ``registered`` returns.
         app_settings: what ``%NAME%`` in a binding stands for.
     """
 

@@ -93,12 +93,12 @@ def decode(body: bytes) -> Envelope:
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadMessage(
             f"the message is no envelope: {error}",
-            remedy="Find out who wrote to the queue; if it was a newer Joinery, deploy the same version everywhere and replay.",
+            remedy="Find out who wrote to the queue; if it was a newer Joinery, deploy the same version everywhere; the next sweep looks again.",
         ) from None
     if envelope.version != VERSION:
         raise BadMessage(
             f"the envelope has version {envelope.version}, this code knows {VERSION}",
-            remedy="Deploy the same version of Joinery everywhere, then replay the message.",
+            remedy="Deploy the same version of Joinery everywhere; the next sweep looks again.",
         )
     if not _SUBJECT.fullmatch(envelope.subject):
         raise BadMessage(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from product import Product, product, wait_until
-from stories import joined, left, made
+from tales import joined, left, made
 from world import Someone
 
 pytestmark = pytest.mark.servers

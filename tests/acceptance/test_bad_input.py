@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from product import Product, free_ports, product
-from stories import joined, made
+from tales import joined, made
 
 pytestmark = pytest.mark.servers
 

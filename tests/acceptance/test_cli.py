@@ -167,6 +167,12 @@ def test_files_of_other_programs_are_refused_and_left_as_they_are(tmp_path: Path
 
 
 @pytest.mark.servers
+def test_a_damaged_client_state_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "client-state").write_bytes(b"\xff\xfe\x00")
+    assert "client-state: is no text" in refused(joinery("up", "--empty", *FREE, "--data", str(tmp_path)))
+
+
+@pytest.mark.servers
 def test_a_data_folder_without_state_is_a_clear_sentence_and_is_not_made(tmp_path: Path) -> None:
     folder = tmp_path / "nothing"
     for command in (["audit", "show", "--person", "x"], ["parked", "list"], ["pause", "--reason", "x"], ["resume"]):

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from product import PATIENCE, Product, wait_until
-from stories import left
+from tales import left
 from world import Someone
 
 pytestmark = pytest.mark.servers

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from product import ROOT, Product
-from stories import joined, made
+from tales import joined, made
 
 pytestmark = pytest.mark.servers
 

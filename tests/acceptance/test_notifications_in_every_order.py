@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from product import Product, product, wait_until
-from stories import joined, left, made
+from tales import joined, left, made
 from world import BREAK_GLASS, Someone
 
 pytestmark = pytest.mark.servers

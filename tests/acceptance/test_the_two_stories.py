@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from product import Product, wait_until
-from stories import joined, left, made, verified
+from tales import joined, left, made, verified
 from world import BREAK_GLASS, Someone
 
 pytestmark = pytest.mark.servers

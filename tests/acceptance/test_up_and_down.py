@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from product import Process, Product, free_ports, product, wait_until
-from stories import joined, left, made
+from tales import joined, left, made
 
 pytestmark = pytest.mark.servers
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import azure.functions as func
 
 import function_app
+from joinery.local import registered
 
 ROOT = Path(__file__).resolve().parents[2]
-FUNCTIONS = {function.get_function_name(): function for function in function_app.app.get_functions()}
+FUNCTIONS = {function.get_function_name(): function for function in registered(function_app.app)}
 
 
 def trigger(name: str) -> dict[str, typing.Any]:
