@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
 import httpx
 
 
-class GraphDriver:
-    """An administrator of the pretend tenant. Raises httpx.HTTPStatusError where Graph says no."""
+class _Driver(ABC):
+    """One client of a stand-in, with a token that is fetched when it is needed."""
 
-    def __init__(self, url: str, *, tenant: str = "local", transport: httpx.BaseTransport | None = None) -> None:
+    _root = ""
+
+    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
-        self._tenant = tenant
         self._http = httpx.Client(base_url=self.url, transport=transport, trust_env=False, timeout=30)
         self._token = ""
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One call below ``/v1.0``; the decoded answer, or None where there is no body."""
+        """One call below the API's root; the decoded answer, or None where there is no body."""
         answer = self._send(method, path, body)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             self._token = ""
@@ -26,13 +28,33 @@ class GraphDriver:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def _send(self, method: str, path: str, body: Any) -> httpx.Response:
-        if not self._token:
-            form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local", "scope": f"{self.url}/.default"}
-            granted = self._http.post(f"/{self._tenant}/oauth2/v2.0/token", data=form)
-            granted.raise_for_status()
-            self._token = granted.json()["access_token"]
-        return self._http.request(method, f"/v1.0{path}", json=body, headers={"Authorization": f"Bearer {self._token}"})
+        self._token = self._token or self._fetch_token()
+        return self._http.request(method, f"{self._root}{path}", json=body, headers={"Authorization": f"Bearer {self._token}"})
+
+    def _fetch_token(self) -> str:
+        path, scope = self._token_at()
+        form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local", "scope": scope}
+        granted = self._http.post(path, data=form)
+        granted.raise_for_status()
+        return str(granted.json()["access_token"])
+
+    @abstractmethod
+    def _token_at(self) -> tuple[str, str]:
+        """Where tokens are had, and the scope to ask for."""
+
+
+class GraphDriver(_Driver):
+    """An administrator of the pretend tenant; calls are below ``/v1.0``. Raises httpx.HTTPStatusError where Graph says no."""
+
+    _root = "/v1.0"
+
+    def _token_at(self) -> tuple[str, str]:
+        return "/local/oauth2/v2.0/token", f"{self.url}/.default"
 
     def group_id(self, name: str) -> str | None:
         """Id of the group with this display name."""
@@ -57,40 +79,15 @@ class GraphDriver:
         """Name somebody's manager."""
         self.call("PUT", f"/users/{user_id}/manager/$ref", {"@odata.id": f"{self.url}/v1.0/users/{manager_id}"})
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
+class HaloDriver(_Driver):
+    """An agent of the pretend desk, as the client ``local``; calls are below ``/api``. Raises httpx.HTTPStatusError where Halo says no."""
 
-class HaloDriver:
-    """An agent of the pretend desk, as the client ``local``. Raises httpx.HTTPStatusError where Halo says no."""
+    _root = "/api"
 
-    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
-        self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, transport=transport, trust_env=False, timeout=30)
-        self._token = ""
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One call below ``/api``; the decoded answer, or None where there is no body."""
-        answer = self._send(method, path, body)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
-            self._token = ""
-            answer = self._send(method, path, body)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
-
-    def _send(self, method: str, path: str, body: Any) -> httpx.Response:
-        if not self._token:
-            form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local", "scope": "all"}
-            granted = self._http.post("/auth/token", data=form)
-            granted.raise_for_status()
-            self._token = granted.json()["access_token"]
-        return self._http.request(method, f"/api{path}", json=body, headers={"Authorization": f"Bearer {self._token}"})
+    def _token_at(self) -> tuple[str, str]:
+        return "/auth/token", "all"
 
     def faults(self, rules: list[dict[str, Any]]) -> None:
         """Replace the fault rules."""
         self._http.put("/_faults", json=rules).raise_for_status()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from itertools import count
 
 import pytest
+from queue_bench import accept, bodies, message, receive_one, token
 
 from adapters.queues.engine import QueueEngine
 from adapters.queues.messages import (
@@ -15,63 +15,9 @@ from adapters.queues.messages import (
     MessageState,
     NewMessage,
     QueueCounts,
-    QueueMessage,
-    SessionLock,
 )
 from joinery.engine.memory import FakeClock
 from joinery.errors import LockLost
-
-_ids = count(1)
-
-
-def message(body: str, session: str | None = "ada", *, id: str | None = None, **more: object) -> NewMessage:  # noqa: A002 — reads well
-    return NewMessage(body=body.encode(), session_id=session, message_id=id or f"m{next(_ids)}", **more)  # type: ignore[arg-type]
-
-
-def bodies(messages: list[QueueMessage]) -> list[str]:
-    return [found.body.decode() for found in messages]
-
-
-def token(received: QueueMessage) -> str:
-    assert received.lock_token is not None
-    return received.lock_token
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def make(clock: FakeClock) -> Iterator[Callable[..., QueueEngine]]:
-    made: list[QueueEngine] = []
-
-    def build(**options: object) -> QueueEngine:
-        engine = QueueEngine(clock, **options)  # type: ignore[arg-type]
-        clock.call_on_change(engine.poke)
-        made.append(engine)
-        return engine
-
-    yield build
-    for engine in made:
-        engine.close()
-
-
-@pytest.fixture
-def engine(make: Callable[..., QueueEngine]) -> QueueEngine:
-    return make()
-
-
-def accept(engine: QueueEngine, session: str | None = None) -> SessionLock:
-    lock = engine.accept_session(session)
-    assert lock is not None
-    return lock
-
-
-def receive_one(engine: QueueEngine, lock: SessionLock) -> QueueMessage:
-    (received,) = engine.receive(lock)
-    return received
-
 
 # --- order and peek-lock
 
