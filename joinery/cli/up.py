@@ -145,10 +145,6 @@ def starting(data: Path, build: Callable[[], T]) -> T:
         return build()
     except OSError as error:
         raise finding("joinery up", f"cannot start ({error.strerror or error})", "Look at the ports and the data folder.") from None
-    except UnicodeDecodeError:
-        # The only file that is read as text.
-        remedy = "Name another folder with --data, or remove the damaged file: a new one is made."
-        raise finding(str(data / "client-state"), "is no text", remedy) from None
     except sqlite3.DatabaseError as error:
         remedy = "Name another folder with --data, or move the damaged file away; it was left as it is."
         raise finding(str(data), f"holds a file that cannot be read ({error})", remedy) from None

@@ -169,7 +169,7 @@ def test_files_of_other_programs_are_refused_and_left_as_they_are(tmp_path: Path
 @pytest.mark.servers
 def test_a_damaged_client_state_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "client-state").write_bytes(b"\xff\xfe\x00")
-    assert "client-state: is no text" in refused(joinery("up", "--empty", *FREE, "--data", str(tmp_path)))
+    assert "client-state: holds something else than a secret" in refused(joinery("up", "--empty", *FREE, "--data", str(tmp_path)))
 
 
 @pytest.mark.servers
