@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from joinery.cli.exits import NOT_WELL, WELL, WRONG, finding, print_findings
@@ -49,7 +49,7 @@ def show_audit(data: str | None, who: str | None, *, operator: bool, as_json: bo
     if as_json:
         say(json.dumps([_as_document(line) for line in lines], indent=2, ensure_ascii=False))
         return WELL
-    for line in (*_card(found[0]), "", *(text for each in lines for text in _entry(each.record))):
+    for line in (*_card(found[0]), "", *(text for each in lines for text in _entry(each.record, each.personal))):
         say(line)
     return WELL
 
@@ -94,10 +94,11 @@ def _card(known: KnownPerson) -> list[str]:
     ]
 
 
-def _entry(record: AuditRecord) -> list[str]:
-    """When and what; then step, why and run, each where there is one."""
+def _entry(record: AuditRecord, personal: Mapping[str, object] | None) -> list[str]:
+    """When and what; then step, why, the desk's own words and run, each where there is one."""
     fact = record.detail.get("fact")
-    rest = "; ".join(part for part in (record.step, str(fact["is"]) if isinstance(fact, dict) else "", record.why) if part)
+    words = f'it said "{personal["said"]}"' if personal and personal.get("said") else ""
+    rest = "; ".join(part for part in (record.step, str(fact["is"]) if isinstance(fact, dict) else "", record.why, words) if part)
     if record.run:
         rest = f"{rest} [{record.run}]" if rest else f"[{record.run}]"
     return _hanging(record, rest)

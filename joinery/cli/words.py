@@ -100,7 +100,7 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
         case "step failed":
             return f"{step}: given up ({why})", Tone.WRONG
         case "alert":
-            return f"alert: {why}", Tone.WRONG
+            return f"alert: {step}: {why}" if step else f"alert: {why}", Tone.WRONG
         case "run verified":
             return f"{_workflow(record)} is done: {_all_steps(record)} read back", Tone.PROVEN
         case "run planned":

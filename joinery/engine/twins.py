@@ -61,7 +61,7 @@ class TwinChecks:
             strays = [identity for identity, _ in others]
             partition.audit("twin found", run=check.run, step=check.step, key=check.key, ours=ours, others=strays)
             refused = f"; the desk refused the note on {', '.join(unmarked)}" if unmarked else ""
-            why = f"{check.step}: {len(strays)} more with the same key: {', '.join(strays)}{refused}"
+            why = f"{len(strays)} more with the same key: {', '.join(strays)}{refused}"
             partition.audit("alert", why, run=check.run, step=check.step)
         else:
             partition.audit("twin check", f"no twin: {len(found)} found", run=check.run, step=check.step, key=check.key)
@@ -96,7 +96,7 @@ class TwinChecks:
             asked=asked,
         )
         if decision.at is None:
-            partition.audit("alert", f"{check.step}: nobody could look for twins: {error}", run=check.run, step=check.step)
+            partition.audit("alert", f"nobody could look for twins: {error}", run=check.run, step=check.step)
             partition.drop_check(check)
             return
         partition.save_check(replace(check, due=decision.at, tries=check.tries + 1, first_tried_at=first))
