@@ -107,7 +107,7 @@ def test_what_was_skipped_is_no_news_and_what_comes_later_is() -> None:
     assert world.news() == []
     world.happens("waiting", to="local|person:0002")
     world.happens("alert")
-    assert sorted(world.news()) == ["alert: because", "because"]
+    assert sorted(world.news()) == ["alert: open the ticket: because", "because"]
 
 
 def row(**changes: object) -> Row:
