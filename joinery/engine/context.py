@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast, overload
@@ -29,10 +29,14 @@ from joinery.domain.tickets import (
 from joinery.engine import codec
 from joinery.engine.effects import REFUSED_PREFIX, Effects
 from joinery.engine.journal import Run, Step, StepState
+from joinery.engine.leash import Leash
 from joinery.engine.partition import Partition
 from joinery.errors import JoineryError, Waiting
 
 V = TypeVar("V")
+
+#: What a step asks for that is no effect.
+VALUE = "value"
 
 #: Ending a run moves all its steps in one commit of at most 100 rows.
 STEPS_MAX = 40
@@ -58,10 +62,11 @@ class Outcome:
 class Context:
     """One run, seen from its recipe. Finished steps return what they returned."""
 
-    def __init__(self, partition: Partition, run: Run, effects: Effects, *, inherited: tuple[TicketRef, ...] = ()) -> None:
+    def __init__(self, partition: Partition, run: Run, effects: Effects, leash: Leash, *, inherited: tuple[TicketRef, ...] = ()) -> None:
         self._partition = partition
         self._run = run
         self._effects = effects
+        self._leash = leash
         #: Tickets of the runs that this one overtook.
         self.inherited_tickets = inherited
         #: Steps in the order in which the recipe asked for them in this execution.
@@ -96,10 +101,11 @@ class Context:
     def do(self, name: str, order: RetireAgent) -> AgentRef: ...
     def do(self, name: str, order: Order) -> Result:
         """Ask for an outside effect and return what came of it. The name is a promise: it is what people see, and it stays."""
-        step = self._interruptible(lambda: self._effects.settle(self._claim(name, type(order).__name__), order))
-        if step.state is not StepState.DONE:
-            self._stop(StepGivenUp(f"{name}: {step.trouble}"))
-        return cast(Result, codec.untag(step.result))
+        with self._leash.engine():
+            step = self._interruptible(lambda: self._effects.settle(self._claim(name, order), order))
+            if step.state is not StepState.DONE:
+                self._stop(StepGivenUp(f"{name}: {step.trouble}"))
+            return cast(Result, codec.untag(step.result))
 
     @overload
     def try_to(self, name: str, order: EnsureUser | FindUser | DeactivateUser) -> UserRef | None: ...
@@ -111,43 +117,44 @@ class Context:
     def try_to(self, name: str, order: RetireAgent) -> AgentRef | None: ...
     def try_to(self, name: str, order: Order) -> Result | None:
         """As ``do``, but go on without it: None while it cannot be done. The run does not end before it is done or given up."""
-        self._claim(name, type(order).__name__)
-        try:
-            step = self._effects.settle(name, order)
-        except Waiting as pause:
-            later = self._partition.steps.get(self._run.seq, {}).get(name)
-            if later is None or later.state is StepState.INTENT or not later.tries:
-                # Not a refusal but a pause, the end of our time, or an unknown outcome: what follows must not overtake it.
-                self._stop(pause)
-            self.open_until = pause.until if self.open_until is None else min(self.open_until, pause.until)
-            return None
-        except JoineryError as error:
-            self._stop(error)
-        return cast(Result, codec.untag(step.result)) if step.state is StepState.DONE else None
+        with self._leash.engine():
+            self._claim(name, order)
+            try:
+                step = self._effects.settle(name, order)
+            except Waiting as pause:
+                later = self._steps.get(name)
+                if later is None or later.state is StepState.INTENT or not later.tries:
+                    # Not a refusal but a pause, the end of our time, or an unknown outcome: what follows must not overtake it.
+                    self._stop(pause)
+                self.open_until = pause.until if self.open_until is None else min(self.open_until, pause.until)
+                return None
+            except JoineryError as error:
+                self._stop(error)
+            return cast(Result, codec.untag(step.result)) if step.state is StepState.DONE else None
 
     def is_refused(self, name: str) -> bool:
         """Whether a step that ``try_to`` went on without is refused, and not for the first time: mending it may take people long."""
-        step = self._partition.steps.get(self._run.seq, {}).get(name)
+        step = self._steps.get(name)
         return step is not None and step.state is not StepState.DONE and step.tries > 1 and step.trouble.startswith(REFUSED_PREFIX)
 
     def step(self, name: str, fn: Callable[[], V]) -> V:
         """A value that is computed once and remembered: small, JSON-able, and without any outside effect."""
-        self._claim(name, "value")
-        done = self._partition.steps.get(self._run.seq, {}).get(name)
-        if done is not None:
-            return cast(V, _as_stored(done.result))
-        value = fn()
-        try:
-            stored: Any = codec.tag(value) if codec.is_tagged(value) else msgspec.json.decode(msgspec.json.encode(value))
-        except TypeError as error:
-            raise RecipeError(f"step {name!r} returned something that cannot be stored: {error}") from None
-        steps = self._partition.steps.get(self._run.seq, {})
-        self._partition.save_step(
-            self._run, Step(n=len(steps) + 1, name=name, asks="value", state=StepState.DONE, result=stored, verified=True)
-        )
-        self._interruptible(self._partition.commit)
-        # What a repeat will return, so that a recipe that works once works always.
-        return cast(V, _as_stored(stored))
+        with self._leash.engine():
+            self._claim(name, None)
+            done = self._steps.get(name)
+            if done is not None:
+                return cast(V, _as_stored(done.result))
+            with self._leash.recipe():
+                value = fn()
+            try:
+                stored: Any = codec.tag(value) if codec.is_tagged(value) else msgspec.json.decode(msgspec.json.encode(value))
+            except TypeError as error:
+                raise RecipeError(f"step {name!r} returned something that cannot be stored: {error}") from None
+            step = Step(n=len(self._steps) + 1, name=name, asks=VALUE, state=StepState.DONE, result=stored, verified=True)
+            self._partition.save_step(self._run, step)
+            self._interruptible(self._partition.commit)
+            # What a repeat will return, so that a recipe that works once works always.
+            return cast(V, _as_stored(stored))
 
     def now(self) -> datetime:
         """The time, read once per call site order and written down: a repeat of the recipe sees the same moment."""
@@ -156,22 +163,37 @@ class Context:
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """How the steps asked for so far stand, values left out."""
-        steps = self._partition.steps.get(self._run.seq, {})
-        asked = (steps[name] for name in self.asked if name in steps)
-        return tuple(Outcome(name=s.name, state=s.state, verified=s.verified) for s in asked if s.asks != "value")
+        asked = (self._steps[name] for name in self.asked if name in self._steps)
+        return tuple(Outcome(name=s.name, state=s.state, verified=s.verified) for s in asked if s.asks != VALUE)
 
-    def _claim(self, name: str, asks: str) -> str:
+    def not_asked(self) -> tuple[str, ...]:
+        """Steps in the journal that this execution has not asked for, in the order in which they began."""
+        return tuple(step.name for step in sorted(self._steps.values(), key=lambda step: step.n) if step.name not in self.asked)
+
+    @property
+    def _steps(self) -> Mapping[str, Step]:
+        return self._partition.steps.get(self._run.seq, {})
+
+    def _claim(self, name: str, order: Order | None) -> str:
+        """Take the name for this execution; ``order`` is None for a value."""
         if self.interruption is not None:
             # The recipe caught what was meant for the runner and went on: nothing may follow.
             raise self.interruption
+        asks = type(order).__name__ if order else VALUE
         if name in self.asked:
             self._stop(RecipeError(f"two steps are called {name!r}; a name is what a step is remembered by"))
         self.asked.append(name)
         if len(self.asked) > STEPS_MAX:
             self._stop(RecipeError(f"the recipe asks for more than {STEPS_MAX} steps; a run has to fit into one commit"))
-        known = self._partition.steps.get(self._run.seq, {}).get(name)
+        known = self._steps.get(name)
         if known is not None and known.asks != asks:
             self._stop(RecipeError(f"step {name!r} was {known.asks} when the run began and is {asks} now; a new meaning needs a new name"))
+        if known is None and order is not None and order.creates:
+            # Under another name it would be made a second time.
+            renamed = next((old for old in self.not_asked() if self._steps[old].asks == asks), None)
+            if renamed:
+                why = f"step {name!r} stands where {renamed!r} was; a renamed step needs a new version of the recipe"
+                self._stop(RecipeError(why))
         return name
 
     def _interruptible(self, act: Callable[[], V]) -> V:

@@ -74,6 +74,8 @@ class Run:
     waiting_for: str = ""
     #: Seqs of the runs this one overtook, and their tickets.
     supersedes: tuple[int, ...] = ()
+    #: Since when no release at work has its recipe; None where one has.
+    unknown_since: datetime | None = None
     #: Why it failed, without names or addresses.
     reason: str = ""
 

@@ -22,6 +22,8 @@ class EngineTiming:
     horizon: timedelta = timedelta(hours=48)
     #: Work per message; then commit, wake ourselves, complete.
     work_budget: timedelta = timedelta(seconds=60)
+    #: How long a recipe may compute between two calls of its context.
+    recipe_limit: timedelta = timedelta(seconds=10)
     #: How often a paused run asks whether it may go on.
     pause_recheck: timedelta = timedelta(seconds=15)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from joinery.domain.guard import Pauses
 from joinery.domain.tickets import TicketRef
@@ -11,13 +12,18 @@ from joinery.engine import codec
 from joinery.engine.context import Context, RecipeError, StepGivenUp, renew
 from joinery.engine.effects import Effects
 from joinery.engine.journal import Run, RunStatus, StepState
+from joinery.engine.leash import RecipeStuck, leash
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
-from joinery.engine.recipes import Workflow
+from joinery.engine.recipes import Recipe, Workflow
 from joinery.engine.retry import EngineTiming
 from joinery.errors import JoineryError, Waiting
 
 _log = logging.getLogger(__name__)
+
+#: How often a run asks whether a release with its recipe has come, and after how long somebody is told; a deployment takes minutes.
+_UNKNOWN_RECIPE = timedelta(minutes=5)
+_REPORTED = " (reported)"
 
 
 class Runner:
@@ -87,35 +93,71 @@ class Runner:
         if overtaken:
             due = partition.runs[overtaken[0]].due or self._clock.now()
             raise Waiting(until=due, why="the run that this one overtakes still has an open intent")
-        workflow = self._workflows.get(run.workflow)
-        if run.reason or workflow is None:
-            self._fail(partition, run, effects, run.reason or f"there is no workflow called {run.workflow!r} any more")
+        if run.reason:
+            self._fail(partition, run, effects, run.reason)
             return
-        ctx = Context(partition, run, effects, inherited=self._inherited(partition, run))
-        try:
-            workflow.recipe(ctx)
-            reason = ""
-        except (StepGivenUp, RecipeError) as stop:
-            reason = str(stop)
-        except JoineryError as stop:
-            if ctx.interruption is not None:
-                raise
-            reason = f"the recipe raised {type(stop).__name__} after {self._last(ctx)}"
-        except Exception as error:
-            # The text of a stray exception may hold names or addresses; its class and the place do not.
-            _log.warning("recipe failed", extra={"action": "recipe_failed", "run": run.id, "error": type(error).__name__})
-            reason = f"the recipe raised {type(error).__name__} after {self._last(ctx)}"
-        if isinstance(ctx.interruption, (StepGivenUp, RecipeError)):
-            reason = str(ctx.interruption)
-        elif ctx.interruption is not None:
-            raise ctx.interruption
+        workflow = self._workflows.get(run.workflow)
+        recipe = workflow.recipe_of(run.version) if workflow else None
+        if recipe is None:
+            self._fail(partition, run, effects, self._without_recipe(partition, run))
+            return
+        if run.unknown_since is not None:
+            run = partition.save_run(renew(run, unknown_since=None))
+        ctx, reason = self._execute(partition, run, effects, recipe)
         if reason:
             self._fail(partition, run, effects, reason)
             return
         if ctx.open_until is not None:
             raise Waiting(until=ctx.open_until, why="a step that was refused is tried again")
+        if missing := ctx.not_asked():
+            # What it stood for may have been done under another name.
+            why = f"step {missing[0]!r} is in the journal and the recipe did not ask for it; a changed recipe needs a new version"
+            self._fail(partition, run, effects, why)
+            return
         self._verify(partition, run, effects)
         self._finish(partition, run, effects)
+
+    def _without_recipe(self, partition: Partition, run: Run) -> str:
+        """Why a run fails whose recipe this release has not. Raises Waiting before the horizon: a release that has it may be on its way."""
+        why, now = f"this release has no recipe for {run.workflow} version {run.version}", self._clock.now()
+        since = run.unknown_since or now
+        if now - since >= self._timing.horizon:
+            return f"{why}, for {self._timing.horizon.total_seconds() / 3600:g} hours"
+        if run.waiting_for.endswith(_REPORTED):
+            why += _REPORTED
+        elif now - since >= _UNKNOWN_RECIPE:
+            partition.audit("alert", f"{why}; deploy one that keeps it among the earlier ones", run=run.id)
+            why += _REPORTED
+        partition.save_run(renew(run, unknown_since=since))
+        raise Waiting(until=now + _UNKNOWN_RECIPE, why=why)
+
+    def _execute(self, partition: Partition, run: Run, effects: Effects, recipe: Recipe) -> tuple[Context, str]:
+        """Run the recipe from the top; returns its context and why it failed, or ``""``. Raises what interrupts it for a while."""
+        reason = ""
+        with leash(self._timing.recipe_limit) as held:
+            ctx = Context(partition, run, effects, held, inherited=self._inherited(partition, run))
+            try:
+                returned: object = recipe(ctx)  # type: ignore[func-returns-value]  # a recipe may break this promise
+                if returned is not None:
+                    reason = f"the recipe returned a {type(returned).__name__}; a recipe returns nothing"
+            except (StepGivenUp, RecipeError) as stop:
+                reason = str(stop)
+            except JoineryError as stop:
+                if ctx.interruption is not None:
+                    raise
+                reason = f"the recipe raised {type(stop).__name__} after {self._last(ctx)}"
+            except RecipeStuck:
+                limit = self._timing.recipe_limit.total_seconds()
+                reason = f"the recipe went on for more than {limit:g} s after {self._last(ctx)} without asking for anything"
+            except Exception as error:
+                # The text of a stray exception may hold names or addresses; its class and the place do not.
+                _log.warning("recipe failed", extra={"action": "recipe_failed", "run": run.id, "error": type(error).__name__})
+                reason = f"the recipe raised {type(error).__name__} after {self._last(ctx)}"
+        if isinstance(ctx.interruption, (StepGivenUp, RecipeError)):
+            reason = str(ctx.interruption)
+        elif ctx.interruption is not None:
+            raise ctx.interruption
+        return ctx, reason
 
     def _verify(self, partition: Partition, run: Run, effects: Effects) -> None:
         pending: Waiting | None = None
@@ -132,8 +174,6 @@ class Runner:
             raise pending
 
     def _finish(self, partition: Partition, run: Run, effects: Effects) -> None:
-        # What an older recipe began and this one no longer asks for: what became of it has to be known first.
-        self._let_go(partition, run, effects)
         steps = partition.steps.get(run.seq, {}).values()
         failed = [step.name for step in steps if step.state is StepState.FAILED]
         if failed:

@@ -152,21 +152,6 @@ def test_a_renamed_meaning_fails_the_run_and_first_finds_out_what_became_of_the_
     assert world.actions("ada").count("alert") == 1
 
 
-def test_a_step_that_a_new_recipe_no_longer_asks_for_is_resolved_before_the_run_ends() -> None:
-    version = [1]
-
-    def recipe(ctx: Context) -> None:
-        if version[0] == 1:
-            ticket(ctx)
-
-    world = cook(recipe, prepare=cut_off, minutes=1.1)
-    version[0] = 2
-    world.pass_time(minutes=30)
-    assert ended(world)[0] == "verified"
-    states = {step.name: str(step.state) for step in world.runs()[0].steps}
-    assert states["open a ticket"] == "done"
-
-
 def test_a_stray_exception_out_of_a_call_leaves_no_intent_open_and_does_not_repeat_for_ever() -> None:
     """What the adapter did not translate: the run fails, and what became of the call is known first."""
     world = cook(only_a_ticket, prepare=lambda world: world.desk.fail(KeyError("x"), asks=OpenTicket, after_effect=True))
@@ -174,16 +159,6 @@ def test_a_stray_exception_out_of_a_call_leaves_no_intent_open_and_does_not_repe
     assert {str(step.state) for step in world.runs()[0].steps} == {"done"}
     assert len(world.desk.tickets) == 1
     assert world.actions("ada").count("alert") == 1
-
-
-def test_an_unknown_workflow_in_a_stored_run_fails_loudly_after_its_intent_was_resolved() -> None:
-    world = cook(only_a_ticket, prepare=cut_off, minutes=1.1)
-    world._catalogue = {}
-    world.restart()
-    world.pass_time(minutes=5)
-    status, reason = ended(world)
-    assert status == "failed" and "no workflow called 'joiner'" in reason
-    assert {str(step.state) for step in world.runs()[0].steps} == {"done"}
 
 
 @pytest.mark.parametrize(
