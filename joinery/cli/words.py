@@ -111,6 +111,8 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
             return f"{_workflow(record)} failed: {why}", Tone.WRONG
         case "run overtaken":
             return f"{_workflow(record)} is overtaken; what it began is settled first", Tone.CAREFUL
+        case "run updated":
+            return f"{_workflow(record)} {why}", Tone.NEWS
         case "run superseded":
             return f"{_workflow(record)} was overtaken and is closed", Tone.CAREFUL
         case "left alone":

@@ -18,7 +18,7 @@ from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.groups import HOLDERS, GroupBook
 from joinery.engine.journal import Run, RunStatus, run_id
-from joinery.engine.overlap import Overlap, overlap
+from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Directory, Document, StateStore
@@ -165,6 +165,8 @@ class Dispatcher:
         if workflow is None or decision.verdict is Verdict.RECORD:
             if news:
                 partition.audit("fact", decision.why, cause=envelope.cause, fact=codec.tag(fact), reading=reading.why)
+            # Nothing starts, but what is open may have been about somebody who is no more, or lacked what is known now.
+            meet(partition, fact, person, by=fact.kind)
             return Verdict.RECORD
         shadow = decision.verdict is Verdict.SHADOW
         mode = "shadow" if shadow else "live"
@@ -176,7 +178,14 @@ class Dispatcher:
         identity = run_id(
             deployment=self.deployment, partition=partition.name, episode=episode, workflow=workflow.name, ordinal=ordinal, mode=mode
         )
-        supersedes = () if shadow else self._overtake(partition, fact, identity)
+        supersedes: tuple[int, ...] = ()
+        if not shadow:
+            meeting = meet(partition, fact, person, by=identity)
+            supersedes = meeting.supersedes
+            if meeting.fact is None:
+                partition.audit("fact", f"an open run takes it in: {reading.why}", cause=envelope.cause, fact=codec.tag(fact))
+                return Verdict.RECORD
+            fact = meeting.fact
         run = Run(
             seq=partition.head.runs + 1,
             id=identity,
@@ -199,16 +208,6 @@ class Dispatcher:
         partition.audit("run started", decision.why, run=identity, personal=_card(person), workflow=workflow.name, version=workflow.version)
         partition.start_run(run)
         return decision.verdict
-
-    def _overtake(self, partition: Partition, fact: Fact, by: str) -> tuple[int, ...]:
-        overtaken = []
-        for run in list(partition.runs.values()):
-            if run.mode == "live" and overlap(fact, run.workflow) is Overlap.SUPERSEDE:
-                if run.status is RunStatus.OPEN:
-                    partition.audit("run overtaken", f"by {by}; its open intents are resolved first", run=run.id)
-                    partition.save_run(renew(run, status=RunStatus.SUPERSEDING, due=None, waiting_for=""))
-                overtaken.append(run.seq)
-        return tuple(overtaken)
 
     def _tell(self, partition: Partition, envelope: Envelope, action: str, why: str, sighting: Sighting, before: Known) -> None:
         """Put a look that started nothing into the audit, once for each new situation: not again for every repeat."""

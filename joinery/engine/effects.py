@@ -318,7 +318,9 @@ class Effects:
     def _step(self, name: str, order: Order) -> Step:
         steps = self._partition.steps.get(self._run.seq, {})
         if name in steps:
-            return steps[name]
+            # What was not sent yet is asked for as the recipe asks for it now: the person may have been completed meanwhile.
+            known = steps[name]
+            return replace(known, order=codec.tag(order)) if known.state is StepState.RETRY else known
         key = effect_key(deployment=self._deployment, run=self._run.id, step=name)
         return Step(n=len(steps) + 1, name=name, asks=type(order).__name__, key=key, order=codec.tag(order))
 

@@ -74,6 +74,8 @@ class Run:
     waiting_for: str = ""
     #: Seqs of the runs this one overtook, and their tickets.
     supersedes: tuple[int, ...] = ()
+    #: The kind of the fact that ended it where its tickets have to say so (``Overlap.WITHDRAW``).
+    stopped_by: str = ""
     #: Since when no release at work has its recipe; None where one has.
     unknown_since: datetime | None = None
     #: Why it failed, without names or addresses.

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from joinery.domain.events import Returned, RolesChanged
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import TicketRef
+from joinery.domain.tickets import AddNote, OpenTicket, TicketRef
 from joinery.engine import codec
 from joinery.engine.context import Context, RecipeError, StepGivenUp, renew
 from joinery.engine.effects import Effects
@@ -24,6 +25,12 @@ _log = logging.getLogger(__name__)
 #: How often a run asks whether a release with its recipe has come, and after how long somebody is told; a deployment takes minutes.
 _UNKNOWN_RECIPE = timedelta(minutes=5)
 _REPORTED = " (reported)"
+
+#: Kind of the fact that stopped a run -> what its tickets say.
+_STOPPED = {
+    Returned.kind: "the person is back",
+    RolesChanged.kind: "the person's groups changed again",
+}
 
 
 class Runner:
@@ -76,10 +83,21 @@ class Runner:
         partition.commit()
 
     def _wind_up(self, partition: Partition, run: Run, effects: Effects) -> None:
-        """A later fact overtook this run: resolve its open intents, then close it."""
+        """A later fact overtook this run: resolve its open intents, say so where that is due, then close it. Raises Waiting."""
         self._let_go(partition, run, effects)
+        if run.stopped_by:
+            self._say_stopped(partition, run, effects)
         partition.audit("run superseded", run=run.id)
         partition.close_run(renew(run, status=RunStatus.SUPERSEDED))
+
+    @staticmethod
+    def _say_stopped(partition: Partition, run: Run, effects: Effects) -> None:
+        """One note on each ticket that the run opened: people may be at work on it. Raises Waiting."""
+        text = f"Joinery stopped this {run.workflow}: {_STOPPED.get(run.stopped_by, run.stopped_by)}. What was done so far stays as it is."
+        for step in list(partition.steps.get(run.seq, {}).values()):
+            if step.asks == OpenTicket.__name__ and step.state is StepState.DONE:
+                ticket = codec.untag(step.result)
+                effects.settle(f"say on ticket {ticket.id} that it was stopped", AddNote(ticket_id=ticket.id, text=text))
 
     @staticmethod
     def _let_go(partition: Partition, run: Run, effects: Effects) -> None:
