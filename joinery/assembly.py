@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from joinery.app import App, SubscriptionUrls
+from joinery.domain.events import Left
 from joinery.domain.policy import Policy
+from joinery.engine.checks import LateChecks
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
 from joinery.engine.group_looks import GroupLooks
@@ -19,7 +21,6 @@ from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.engine.sweeps import Sweeper
-from joinery.engine.twins import TwinChecks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +68,14 @@ def assemble(
         policy=policy,
         catalogue=catalogue,
         runner=runner,
-        checks=TwinChecks(desk, clock=clock, randomness=randomness, timing=timing, deployment=deployment),
+        checks=LateChecks(
+            desk,
+            clock=clock,
+            randomness=randomness,
+            timing=timing,
+            deployment=deployment,
+            leave_workflow=catalogue[Left].name if Left in catalogue else None,
+        ),
         pauses=pauses,
         clock=clock,
         timing=timing,

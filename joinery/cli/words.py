@@ -121,6 +121,8 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
             return why, Tone.WAITING
         case "twin check":
             return f"{step}: looked for a twin, {why}", Tone.WAITING
+        case "late read":
+            return f"{step}: looked once more, {why}", Tone.WAITING
         case "twin found":
             return f"{step}: {len(record.detail.get('others') or ())} more with the same key, marked", Tone.WRONG
         case action:

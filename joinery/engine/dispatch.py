@@ -14,6 +14,7 @@ from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
 from joinery.engine import codec
+from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.groups import HOLDERS, GroupBook
@@ -25,7 +26,6 @@ from joinery.engine.ports import Clock, Directory, Document, StateStore
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
-from joinery.engine.twins import TwinChecks
 from joinery.errors import Refused, StoreUnavailable, TryLater
 
 #: A wake that comes this much too early is sent once more.
@@ -46,7 +46,7 @@ class Dispatcher:
     policy: Policy
     catalogue: Catalogue
     runner: Runner
-    checks: TwinChecks
+    checks: LateChecks
     pauses: PauseBoard
     clock: Clock
     timing: EngineTiming
@@ -246,8 +246,8 @@ class Dispatcher:
                 self._hold(partition, current, identity)
             else:
                 self.runner.advance(partition, current, pauses=self.pauses.read, stop_at=stop_at)
-        if partition.checks and self.pauses.read().reason_for("*") is None:
-            self.checks.carry_out(partition)
+        if any(check.due <= now() for check in partition.checks.values()):
+            self.checks.carry_out(partition, self.pauses.read())
 
     def _hold(self, partition: Partition, run: Run, identity: IdentityKind | None) -> None:
         """Nothing touches a protected or unclassified identity, not even a run that began before it was one."""

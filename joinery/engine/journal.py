@@ -123,7 +123,7 @@ class Step:
 @codec.stored
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """A twin check: some time after a create, how many objects carry its key?"""
+    """Something to look at once more: after a create, how many objects carry its key; after a leaver's write, whether it is still so."""
 
     key: str
     due: datetime
@@ -132,6 +132,9 @@ class Check:
     order: Document
     #: The object that is ours; None when the run gave up on the create.
     ours: str | None
+    #: For a write: what the desk answered, and whether it was found undone.
+    result: Document | None = None
+    undone: bool = False
     tries: int = 0
     first_tried_at: datetime | None = None
 

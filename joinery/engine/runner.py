@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from joinery.domain.events import Returned, RolesChanged
+from joinery.domain.events import Left, Returned, RolesChanged
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import AddNote, OpenTicket, TicketRef
+from joinery.domain.tickets import AddNote, FindUser, OpenTicket, TicketRef
 from joinery.engine import codec
 from joinery.engine.context import Context, RecipeError, StepGivenUp, renew
 from joinery.engine.effects import Effects
-from joinery.engine.journal import Run, RunStatus, StepState
+from joinery.engine.journal import Check, Run, RunStatus, StepState
 from joinery.engine.leash import RecipeStuck, leash
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
@@ -204,7 +204,20 @@ class Runner:
         else:
             status = RunStatus.VERIFIED
         partition.audit(f"run {status}", run=run.id, steps=len(steps))
+        if run.mode == "live" and isinstance(codec.untag(run.fact), Left):
+            self._read_again_later(partition, run)
         partition.close_run(renew(run, status=status))
+
+    def _read_again_later(self, partition: Partition, run: Run) -> None:
+        """What a leaver took away is read once more where a write of another run may still land: after the latest deadline of any."""
+        if not run.supersedes and all(check.run == run.id for check in partition.checks.values()):
+            return
+        due = self._clock.now() + self._timing.twin_check_after
+        for step in partition.steps.get(run.seq, {}).values():
+            order = codec.untag(step.order) if step.order else None
+            if order is not None and not order.creates and not isinstance(order, FindUser) and step.state is StepState.DONE:
+                check = Check(key=step.key, due=due, run=run.id, step=step.name, order=step.order or {}, ours=None, result=step.result)
+                partition.save_check(check)
 
     def _fail(self, partition: Partition, run: Run, effects: Effects, reason: str) -> None:
         run = partition.save_run(renew(run, reason=reason))

@@ -1,7 +1,8 @@
-"""The twin check: some time after each create, does exactly one object carry its key?
+"""What is looked at once more, some time after it was done: a call that lands later than every deadline cannot be prevented, only found.
 
-A call that lands later than every deadline cannot be prevented, only found. The lowest id is ours; the others get a note
-and one alert. Nothing is ever deleted.
+The twin check, after each create: does exactly one object carry its key? The lowest id is ours; the others get a note and one alert.
+Nothing is ever deleted. The late read, after a leaver that overtook something: is what it took away still taken away? If not, it is
+taken away again. A user of somebody who has left is deactivated wherever a late call brings one up.
 """
 
 from __future__ import annotations
@@ -9,43 +10,70 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from joinery.domain.tickets import AddNote, OpenTicket, Order, TicketRef
+from joinery.domain.changes import Stage
+from joinery.domain.guard import Pauses
+from joinery.domain.tickets import AddNote, DeactivateUser, EnsureUser, OpenTicket, Order, Result, TicketRef
 from joinery.engine import codec
 from joinery.engine.journal import Check, StepState, effect_key
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.retry import BUSY, REFUSED, EngineTiming
-from joinery.errors import OutcomeUnknown, Refused, TryLater
+from joinery.errors import OutcomeUnknown, Refused, StoreUnavailable, TryLater
 
 
-class TwinChecks:
+class LateChecks:
     """Carries out the due checks of a partition."""
 
-    def __init__(self, desk: ServiceDesk, *, clock: Clock, randomness: Randomness, timing: EngineTiming, deployment: str) -> None:
+    def __init__(
+        self, desk: ServiceDesk, *, clock: Clock, randomness: Randomness, timing: EngineTiming, deployment: str, leave_workflow: str | None
+    ) -> None:
         self._desk = desk
         self._clock = clock
         self._randomness = randomness
         self._timing = timing
         self._deployment = deployment
+        #: The workflow that answers ``Left``; None where nobody is taken anything away.
+        self._leave_workflow = leave_workflow
 
-    def carry_out(self, partition: Partition) -> None:
-        """Settle every check that is due, a commit each. Raises LostRace or StoreUnavailable."""
+    def carry_out(self, partition: Partition, pauses: Pauses) -> None:
+        """Settle every check that is due, a commit each; one whose workflow is paused waits. Raises LostRace or StoreUnavailable."""
         now = self._clock.now()
         for check in sorted(partition.checks.values(), key=lambda check: check.due):
-            if check.due <= now:
+            if check.due > now:
+                continue
+            if pauses.reason_for(check.run.partition("-")[0]) is not None:
+                # A moment that has passed would hide the later ones from whoever wakes this partition.
+                partition.save_check(replace(check, due=now + self._timing.pause_recheck))
+            else:
                 self._settle(partition, check)
-                partition.commit()
+            partition.commit()
 
     def _settle(self, partition: Partition, check: Check) -> None:
         order: Order = codec.untag(check.order)
+        try:
+            if order.creates:
+                self._look_for_twins(partition, check, order)
+            else:
+                self._read_again(partition, check, order)
+        except StoreUnavailable:
+            raise
+        except (TryLater, Refused, OutcomeUnknown) as error:
+            self._again(partition, check, error)
+
+    def _look_for_twins(self, partition: Partition, check: Check, order: Order) -> None:
         if check.ours is None and _still_open(partition, check):
             # The run may yet adopt what we would call a stray.
             partition.save_check(replace(check, due=self._clock.now() + self._timing.twin_check_after))
             return
+        found = self._desk.find(order, check.key)
+        ids = [str(getattr(result, "id", "")) for result in found]
         unmarked: list[str] = []
-        try:
-            found = self._desk.find(order, check.key)
-            ids = [str(getattr(result, "id", "")) for result in found]
+        if isinstance(order, EnsureUser) and self._is_gone(partition):
+            # Whichever of them it is: nobody who has left is to be active.
+            others = list(zip(ids, found, strict=True))
+            for identity in ids:
+                self._desk.perform(DeactivateUser(user_id=identity), check.key, within=self._timing.call_deadline)
+        else:
             # An object of a run that was overtaken before it could land is nobody's: the leaver's picture has changed meanwhile.
             # And where a ticket that somebody else opened was adopted, every one with our key is a stray.
             adopted = isinstance(order, OpenTicket) and check.ours not in ids
@@ -54,18 +82,40 @@ class TwinChecks:
             for identity, result in others:
                 if isinstance(result, TicketRef) and not self._mark(check, identity, ours=ours):
                     unmarked.append(identity)
-        except (TryLater, Refused, OutcomeUnknown) as error:
-            self._again(partition, check, error)
-            return
+            check = replace(check, ours=ours)
         if others:
             strays = [identity for identity, _ in others]
-            partition.audit("twin found", run=check.run, step=check.step, key=check.key, ours=ours, others=strays)
+            partition.audit("twin found", run=check.run, step=check.step, key=check.key, ours=check.ours, others=strays)
             refused = f"; the desk refused the note on {', '.join(unmarked)}" if unmarked else ""
             why = f"{len(strays)} more with the same key: {', '.join(strays)}{refused}"
             partition.audit("alert", why, run=check.run, step=check.step)
         else:
             partition.audit("twin check", f"no twin: {len(found)} found", run=check.run, step=check.step, key=check.key)
         partition.drop_check(check)
+
+    def _read_again(self, partition: Partition, check: Check, order: Order) -> None:
+        """Is what a leaver took away still taken away? A write of the run that it overtook may have landed after it."""
+        if not self._is_gone(partition):
+            partition.audit("late read", "the person is back; nothing is taken away any more", run=check.run, step=check.step)
+            partition.drop_check(check)
+            return
+        result: Result = codec.untag(check.result or {})
+        seen = self._desk.read_back(order, check.key, result)
+        if seen.ok:
+            partition.audit("late read", "still so" if not check.undone else "so again", run=check.run, step=check.step)
+            partition.drop_check(check)
+            return
+        if not check.undone:
+            partition.audit("alert", f"a late call undid it, it is done again: {seen.detail}", run=check.run, step=check.step)
+        again = self._desk.perform(order, check.key, within=self._timing.call_deadline)
+        partition.save_check(replace(check, undone=True, result=codec.tag(again), due=self._clock.now() + self._timing.verify_pauses[0]))
+
+    def _is_gone(self, partition: Partition) -> bool:
+        """Whether the person has left, a live run said so, and nothing about them is under way."""
+        head = partition.head
+        left = head.episode.stage is Stage.LEFT and f"{head.episode.number}.{self._leave_workflow}.live" in head.ordinals
+        allowed = head.identity is None or head.identity.may_be_acted_upon
+        return left and allowed and not any(run.mode == "live" for run in partition.runs.values())
 
     def _mark(self, check: Check, ticket: str, *, ours: str | None) -> bool:
         """Say it on the stray ticket, once: the note has a key of its own and is looked for first. False if the desk refuses."""
