@@ -92,7 +92,9 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from adapters.queues.journal import SqliteJournal
     from adapters.stores.sqlite import SqliteStateStore
     from adapters.system import SystemClock, SystemRandomness
+    from adapters.webhooks.alerts import AlertWebhook
     from joinery.assembly import Ports, assemble
+    from joinery.engine.alerts import LogOnly
     from joinery.engine.retry import EngineTiming
     from workflows import CATALOGUE
 
@@ -138,6 +140,9 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         )
     )
 
+    hook = AlertWebhook(settings.alert_url.reveal()) if settings.alert_url else None
+    alerts = hook or LogOnly()
+
     ports = Ports(
         clock=clock,
         randomness=randomness,
@@ -147,6 +152,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         desk=desk,
         subscriptions=subscriptions,
         intake=GraphIntake((settings.client_state.reveal(), settings.client_state_previous.reveal())),
+        alerts=alerts,
     )
     app = assemble(
         ports,
@@ -157,7 +163,14 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         deployment=settings.deployment,
         timing=timing,
     )
-    closers = (sqlite.close, engine.close, graph.close, tokens.close, halo.close)
+    closers: tuple[Callable[[], None], ...] = (
+        *((hook.close,) if hook else ()),
+        sqlite.close,
+        engine.close,
+        graph.close,
+        tokens.close,
+        halo.close,
+    )
     return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)
 
 

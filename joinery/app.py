@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
+from joinery.engine.alerts import QUIET, AlertDesk, causes
 from joinery.engine.dispatch import Dispatcher
-from joinery.engine.envelope import Envelope, EnvelopeKind, decode, group_subject, person_subject
+from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, group_subject, person_subject
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.journal import Head
@@ -90,6 +91,7 @@ class App:
     group_looks: GroupLooks
     groups: GroupBook
     sweeper: Sweeper
+    alerts: AlertDesk
     subscriptions: Subscriptions
     urls: SubscriptionUrls
     pauses: PauseBoard
@@ -137,7 +139,7 @@ class App:
             return None, "wrong clientState"
         if hint.about == "lifecycle":
             cause = f"lifecycle {hint.id}"
-            return Envelope(tenant=self.tenant, subject="alerts", kind=EnvelopeKind.OPERATE, cause=cause, at=now), ""
+            return Envelope(tenant=self.tenant, subject=ALERTS, kind=EnvelopeKind.OPERATE, cause=cause, at=now), ""
         if lifecycle:
             return None, "not a lifecycle event"
         if hint.about == "person":
@@ -170,11 +172,11 @@ class App:
             envelope = decode(body)
         except BadMessage as error:
             # Unavailable here means: raise, so that the message stays in the queue.
-            self.parking.park(body, reason=str(error), remedy=error.remedy)
+            self._park(body, reason=str(error), remedy=error.remedy)
             return
         if envelope.tenant != self.tenant:
             remedy = "Find out who wrote to the queue; each deployment has a queue and a tenant of its own."
-            self.parking.park(body, reason="the envelope belongs to another tenant", remedy=remedy)
+            self._park(body, reason="the envelope belongs to another tenant", remedy=remedy)
             return
         try:
             self._handle(envelope)
@@ -188,14 +190,14 @@ class App:
         except Refused as error:
             if envelope.attempt >= _REFUSALS:
                 remedy = "Mend what the reason names; the next sweep then finds whatever this message was about."
-                self.parking.park(body, reason=f"refused {envelope.attempt + 1} times: {error}", remedy=remedy)
+                self._park(body, reason=f"refused {envelope.attempt + 1} times: {error}", remedy=remedy)
                 return
             self._put_back(envelope, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
         except Exception as error:
             # A defect of ours. Raising would bring the message back at once, a hundred times in a few seconds.
             if envelope.attempt >= _REFUSALS:
                 remedy = "This is a defect: please report it with the log around this moment. The next sweep looks again."
-                self.parking.park(body, reason=f"failed {envelope.attempt + 1} times: {type(error).__name__}", remedy=remedy)
+                self._park(body, reason=f"failed {envelope.attempt + 1} times: {type(error).__name__}", remedy=remedy)
                 return
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
@@ -212,6 +214,8 @@ class App:
                 except LostRace:
                     if race == _RACES - 1:
                         raise
+        elif envelope.kind in (EnvelopeKind.ALERT, EnvelopeKind.WAKE) and envelope.subject == ALERTS:
+            self.alerts.handle(envelope)
         elif envelope.kind is EnvelopeKind.LOOK_GROUP and envelope.subject.startswith("group:"):
             self.group_looks.handle(envelope)
         elif envelope.kind is EnvelopeKind.OPERATE and envelope.cause.startswith("lifecycle "):
@@ -219,7 +223,7 @@ class App:
             if not envelope.cause.endswith("reauthorizationRequired"):
                 self.sweep()
         else:
-            self.parking.park(
+            self._park(
                 envelope.encode(),
                 reason=f"nobody handles {envelope.kind} about {envelope.subject.partition(':')[0]}",
                 remedy="Deploy the same version of Joinery everywhere; the next sweep looks again.",
@@ -236,6 +240,21 @@ class App:
         # Jitter only lengthens: nothing is asked before the moment that the other side named.
         wait *= self.randomness.uniform(1.0, 1.25)
         self._send([again], not_before=self.clock.now() + wait)
+
+    def _park(self, body: bytes, *, reason: str, remedy: str) -> None:
+        """Out of the queue and before a person's eyes. Raises StoreUnavailable."""
+        parked = self.parking.park(body, reason=reason, remedy=remedy)
+        self._alert("a message was parked that nobody could handle; `joinery parked list` says which and why", about=f"parked#{parked}")
+
+    def _alert(self, cause: str, *, about: str) -> None:
+        """Tell the alerts session about something that no partition noticed."""
+        envelope = Envelope(
+            tenant=self.tenant, subject=ALERTS, kind=EnvelopeKind.ALERT, cause=cause[:600], at=self.clock.now(), about=about
+        )
+        _log.error("alert", extra={"action": "alert", "about": about})
+        # The bus does not answer: it is in the log, and whatever it is about is seen again or stands in health.
+        with contextlib.suppress(QueueUnavailable):
+            self._send([envelope])
 
     # --- timers ---
 
@@ -265,19 +284,23 @@ class App:
             try:
                 envelope = decode(dead.body)
             except BadMessage as error:
-                self.parking.park(dead.body, reason=f"dead-lettered: {dead.reason}; {error}", remedy=error.remedy)
+                self._park(dead.body, reason=f"dead-lettered: {dead.reason}; {error}", remedy=error.remedy)
             else:
-                hint = envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.LOOK_GROUP, EnvelopeKind.WAKE)
+                hint = envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.LOOK_GROUP, EnvelopeKind.WAKE, EnvelopeKind.ALERT)
                 if hint and envelope.attempt < _REVIVALS:
                     self._send([envelope.again()])
                 else:
                     remedy = "Look at the log around its moment; when the cause is mended, repeat the command."
-                    self.parking.park(dead.body, reason=f"dead-lettered: {dead.reason}", remedy=remedy)
+                    self._park(dead.body, reason=f"dead-lettered: {dead.reason}", remedy=remedy)
             self.queue.remove_dead_letter(dead.id)
 
     def sweep(self) -> SweepReport:
         """Ask the directory what changed, and look at it. Raises TryLater, Refused, StoreUnavailable, QueueUnavailable."""
-        report = self.sweeper.sweep()
+        try:
+            report = self.sweeper.sweep()
+        except Refused as error:
+            self._alert(f"the directory refuses the sweep: {error}", about=f"sweep#{to_text(self.clock.now())}")
+            raise
         extra = {"action": "swept", "people": report.people, "groups": report.groups, "pages": report.pages}
         _log.info("swept", extra=extra)
         return report
@@ -287,12 +310,16 @@ class App:
         etag, stored = self.store.read_shared(_SUBSCRIBED)
         # Not known by us means not ours to trust: whatever stands there carries a secret that we do not know.
         changed = (stored or {}).get("fingerprint") != self.urls.fingerprint
-        ends = self.subscriptions.ensure(
-            notification_url=self.urls.notification_url,
-            lifecycle_url=self.urls.lifecycle_url,
-            client_state=self.urls.client_state,
-            changed=changed,
-        )
+        try:
+            ends = self.subscriptions.ensure(
+                notification_url=self.urls.notification_url,
+                lifecycle_url=self.urls.lifecycle_url,
+                client_state=self.urls.client_state,
+                changed=changed,
+            )
+        except Refused as error:
+            self._alert(f"the directory refuses our subscriptions: {error}", about=f"subscriptions#{to_text(self.clock.now())}")
+            raise
         document: Document = {
             "fingerprint": self.urls.fingerprint,
             "ends": {resource: to_text(moment) for resource, moment in ends.items()},
@@ -347,6 +374,7 @@ class App:
                 "subscriptions_end_at": {resource: to_text(moment) for resource, moment in ends.items()},
                 "groups_missing": list(self.groups.missing()) if not waiting_for else [],
             },
+            "alerts": sum(now - cause.last_at < QUIET for cause in causes(self.store, self.tenant)),
             "paused": dict(self.pauses.read().reasons),
         }
         return not waiting_for, document

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from joinery.app import App, SubscriptionUrls
-from joinery.domain.events import Left
+from joinery.domain.events import AlertRaised, Left
 from joinery.domain.policy import Policy
+from joinery.engine.alerts import AlertDesk, LogOnly
 from joinery.engine.checks import LateChecks
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
@@ -15,7 +16,7 @@ from joinery.engine.groups import GroupBook
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
-from joinery.engine.ports import Clock, Directory, Intake, MessageQueue, Randomness, ServiceDesk, StateStore, Subscriptions
+from joinery.engine.ports import AlertSink, Clock, Directory, Intake, MessageQueue, Randomness, ServiceDesk, StateStore, Subscriptions
 from joinery.engine.readside import ReadSide
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
@@ -35,6 +36,7 @@ class Ports:
     desk: ServiceDesk
     subscriptions: Subscriptions
     intake: Intake
+    alerts: AlertSink = field(default_factory=LogOnly)
 
 
 def assemble(
@@ -60,22 +62,27 @@ def assemble(
         timing=timing,
         deployment=deployment,
     )
+
+    def open_partition(name: str) -> Partition:
+        return Partition(name, store=store, queue=queue, clock=clock, randomness=randomness)
+
+    checks = LateChecks(
+        desk,
+        clock=clock,
+        randomness=randomness,
+        timing=timing,
+        deployment=deployment,
+        leave_workflow=catalogue[Left].name if Left in catalogue else None,
+    )
     dispatcher = Dispatcher(
-        open_partition=lambda name: Partition(name, store=store, queue=queue, clock=clock, randomness=randomness),
+        open_partition=open_partition,
         store=store,
         directory=directory,
         groups=groups,
         policy=policy,
         catalogue=catalogue,
         runner=runner,
-        checks=LateChecks(
-            desk,
-            clock=clock,
-            randomness=randomness,
-            timing=timing,
-            deployment=deployment,
-            leave_workflow=catalogue[Left].name if Left in catalogue else None,
-        ),
+        checks=checks,
         pauses=pauses,
         clock=clock,
         timing=timing,
@@ -92,6 +99,18 @@ def assemble(
         group_looks=GroupLooks(store=store, queue=queue, directory=directory, groups=groups, clock=clock),
         groups=groups,
         sweeper=Sweeper(tenant=tenant, store=store, queue=queue, directory=directory, groups=groups, clock=clock),
+        alerts=AlertDesk(
+            open_partition=open_partition,
+            store=store,
+            runner=runner,
+            checks=checks,
+            pauses=pauses,
+            sink=ports.alerts,
+            clock=clock,
+            timing=timing,
+            deployment=deployment,
+            workflow=catalogue.get(AlertRaised) if "alert" in policy.desk.tickets else None,
+        ),
         subscriptions=ports.subscriptions,
         urls=urls,
         pauses=pauses,

@@ -70,7 +70,7 @@ class _Desk(_Table):
     default_client: Name = "Contoso"
     default_site: Name = "Head Office"
     site_rules: tuple[_SiteRule, ...] = ()
-    tickets: dict[Literal["onboarding", "offboarding"], _Ticket] = Field(default_factory=dict)
+    tickets: dict[Literal["onboarding", "offboarding", "alert"], _Ticket] = Field(default_factory=dict)
 
 
 class _Policy(_Table):

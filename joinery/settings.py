@@ -84,6 +84,9 @@ class Settings:
     search_lag_seconds: float | None = _setting(
         "JOINERY_SEARCH_LAG_SECONDS", None, "how long a new ticket may stay invisible to searches; default 60, with the stand-ins 2"
     )
+    alert_url: Secret = _setting(
+        "JOINERY_ALERT_URL", Secret(""), "where each new cause of alerts is posted as JSON; empty: nowhere. It is a secret"
+    )
     twin_check_seconds: float = _setting("JOINERY_TWIN_CHECK_SECONDS", 900.0, "how long after each create twins are looked for")
 
     @classmethod
@@ -131,6 +134,8 @@ class Settings:
         for name in ("public_url", "graph_url", "graph_authority", "halo_url", "halo_auth_url"):
             if problem := _bad_url(getattr(self, name)):
                 wrong(name, problem, "Use https://host (http is allowed on loopback only), without a query.")
+        if problem := _bad_alert_url(self.alert_url.reveal()):
+            wrong("alert_url", problem, "Use the https address that your chat channel or pager gives for incoming messages.")
         for name in ("port", "graph_port", "halo_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 wrong(name, f"is {getattr(self, name)}", "Use a port from 1 to 65535, or 0 for a free one.")
@@ -250,6 +255,11 @@ def _bad_url(url: str) -> str:
     if parts.scheme == "http" and not on_loopback(url):
         return f"is {url!r}, without encryption"
     return ""
+
+
+def _bad_alert_url(url: str) -> str:
+    """Such an address may carry its secret in the path or in the query, so it is never repeated."""
+    return "is no https address" if url and _bad_url(url.partition("?")[0]) else ""
 
 
 def on_loopback(url: str) -> bool:

@@ -20,11 +20,12 @@ from joinery.app import App, SubscriptionUrls
 from joinery.assembly import Ports, assemble
 from joinery.domain.person import Person
 from joinery.domain.policy import Policy, Ring, WorkflowPolicy
+from joinery.engine.alerts import LogOnly
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
 from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore, SeededRandomness
 from joinery.engine.memory_desk import MemoryServiceDesk
 from joinery.engine.memory_directory import MemoryDirectory
-from joinery.engine.ports import Hint, Outgoing, Unacceptable
+from joinery.engine.ports import AlertSink, Hint, Outgoing, Unacceptable
 from joinery.engine.readside import AuditLine, RunView
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
@@ -92,6 +93,7 @@ class World:
         seed: int = 1,
         store: Any = None,
         desk: Any = None,
+        alerts: AlertSink | None = None,
     ) -> None:
         if catalogue is None:
             from workflows import CATALOGUE
@@ -108,6 +110,7 @@ class World:
         self._catalogue = catalogue
         self._timing = timing or EngineTiming()
         self._randomness = SeededRandomness(seed)
+        self._alerts = alerts or LogOnly()
         for name in self.policy.watched_groups:
             self.directory.put_group(f"g-{name}".lower(), name=name)
         self.app = self.restart()
@@ -123,6 +126,7 @@ class World:
             desk=self.desk,
             subscriptions=self.subscriptions,
             intake=self.intake,
+            alerts=self._alerts,
         )
         self.app = assemble(
             ports,

@@ -1,7 +1,8 @@
 """What happens when somebody joins or leaves: read this dictionary, then the one file it names."""
 
-from joinery.domain.events import Joined, Left
+from joinery.domain.events import AlertRaised, Joined, Left
 from joinery.engine.recipes import Catalogue
+from workflows.alert import alert
 from workflows.joiner import joiner
 from workflows.leaver import leaver
 
@@ -9,4 +10,5 @@ from workflows.leaver import leaver
 CATALOGUE: Catalogue = {
     Joined: joiner,
     Left: leaver,
+    AlertRaised: alert,
 }

@@ -36,7 +36,9 @@ app = typer.Typer(
 )
 audit = typer.Typer(help="What happened and why.", epilog=examples.AUDIT, **_PLAIN)  # type: ignore[arg-type]  # likewise
 parked = typer.Typer(help="Messages that nobody could understand.", epilog=examples.PARKED, **_PLAIN)  # type: ignore[arg-type]  # likewise
+alerts = typer.Typer(help="What needs a person.", epilog=examples.ALERTS, **_PLAIN)  # type: ignore[arg-type]  # likewise
 app.add_typer(audit, name="audit")
+app.add_typer(alerts, name="alerts")
 app.add_typer(parked, name="parked")
 
 
@@ -180,3 +182,14 @@ def parked_list(data: Data = None, as_json: Json = False) -> None:
     from joinery.cli.reports import list_parked
 
     end(lambda: list_parked(data, as_json=as_json))
+
+
+@alerts.command("list", epilog=examples.ALERTS_LIST)
+def alerts_list(data: Data = None, as_json: Json = False) -> None:
+    """List the causes of alerts.
+
+    Each with how often it struck, when, where and which ticket it opened; the latest first.
+    """
+    from joinery.cli.reports import list_alerts
+
+    end(lambda: list_alerts(data, as_json=as_json))

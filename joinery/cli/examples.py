@@ -57,5 +57,7 @@ AUDIT_SHOW = _epilog(
     "joinery audit show --operator",
     codes=_READS,
 )
+ALERTS = _epilog("joinery alerts list", codes=_CODES)
+ALERTS_LIST = _epilog("joinery alerts list", "joinery alerts list --json", codes=_CODES)
 PARKED = _epilog("joinery parked list", codes=_CODES)
 PARKED_LIST = _epilog("joinery parked list", "joinery parked list --json", codes=_CODES)

@@ -136,6 +136,38 @@ def list_parked(data: str | None, *, as_json: bool) -> int:
     return WELL
 
 
+# --- alerts list ---
+
+
+def list_alerts(data: str | None, *, as_json: bool) -> int:
+    """Every cause of alerts, the latest first."""
+    with stored(data) as opened:
+        known = opened.causes()
+        tickets = {cause.cause: opened.ticket_of(cause) for cause in known}
+    if as_json:
+        rows = [
+            {
+                "cause": cause.cause,
+                "count": cause.count,
+                "first_at": to_text(cause.first_at),
+                "last_at": to_text(cause.last_at),
+                "about": list(cause.about),
+                "ticket": tickets[cause.cause],
+            }
+            for cause in known
+        ]
+        say(json.dumps(rows, indent=2, ensure_ascii=False))
+        return WELL
+    if not known:
+        say("No alerts.")
+    for cause in known:
+        ticket = f", ticket {tickets[cause.cause]}" if tickets[cause.cause] else ""
+        say(f"{cause.last_at:%Y-%m-%d %H:%M:%S}  {cause.cause}")
+        say(f"  {counted(cause.count, 'time')} since {cause.first_at:%Y-%m-%d %H:%M:%S}{ticket}")
+        say(f"  about {', '.join(about.partition('#')[0] for about in cause.about[-5:])}")
+    return WELL
+
+
 # --- settings ---
 
 

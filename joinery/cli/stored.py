@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from joinery.cli.exits import finding
 from joinery.cli.options import settings_from
+from joinery.engine.alerts import Cause, alerts_partition, causes
 from joinery.engine.operations import OperatorLog
 from joinery.engine.pauses import PauseBoard
+from joinery.engine.ports import StateStore
 from joinery.engine.readside import ReadSide
 
 
@@ -21,6 +23,17 @@ class Stored:
     pauses: PauseBoard
     log: OperatorLog
     tenant: str
+    store: StateStore
+
+    def causes(self) -> tuple[Cause, ...]:
+        """The causes of alerts, the latest first."""
+        return causes(self.store, self.tenant)
+
+    def ticket_of(self, cause: Cause) -> str | None:
+        """The ticket that a cause opened; None where there is none yet."""
+        view = self.reads.run(alerts_partition(self.tenant), cause.run) if cause.run is not None else None
+        done = [step.result for step in view.steps if step.asks == "OpenTicket" and step.result] if view else []
+        return str(done[0]["id"]) if done else None
 
 
 @contextmanager
@@ -42,6 +55,6 @@ def stored(data: str | None) -> Iterator[Stored]:
         clock, randomness, tenant = SystemClock(), SystemRandomness(), settings.graph_tenant
         lot = ParkingLot(store, clock=clock, randomness=randomness)
         log = OperatorLog(tenant, store=store, clock=clock, randomness=randomness)
-        yield Stored(reads=ReadSide(store, lot), pauses=PauseBoard(store, clock), log=log, tenant=tenant)
+        yield Stored(reads=ReadSide(store, lot), pauses=PauseBoard(store, clock), log=log, tenant=tenant, store=store)
     finally:
         store.close()

@@ -71,5 +71,18 @@ class RolesChanged:
     lost: tuple[str, ...] = ()
 
 
-#: Everything that can be the case.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlertRaised:
+    """Something that a person should look at struck for the first time; no fact about anybody."""
+
+    kind: ClassVar[str] = "alert-raised"
+    #: The same text for everything that one remedy mends: ids and rules only.
+    cause: str
+    #: ``<subject>#<audit seq>`` of the first.
+    about: str
+    #: ISO 8601, UTC.
+    at: str
+
+
+#: Everything that can be the case about a person.
 Fact = Joined | Left | Returned | Completed | Moved | Renamed | RolesChanged

@@ -88,7 +88,7 @@ class LateChecks:
             partition.audit("twin found", run=check.run, step=check.step, key=check.key, ours=check.ours, others=strays)
             refused = f"; the desk refused the note on {', '.join(unmarked)}" if unmarked else ""
             why = f"{len(strays)} more with the same key: {', '.join(strays)}{refused}"
-            partition.audit("alert", why, run=check.run, step=check.step)
+            partition.alert(why, run=check.run, step=check.step)
         else:
             partition.audit("twin check", f"no twin: {len(found)} found", run=check.run, step=check.step, key=check.key)
         partition.drop_check(check)
@@ -106,7 +106,7 @@ class LateChecks:
             partition.drop_check(check)
             return
         if not check.undone:
-            partition.audit("alert", f"a late call undid it, it is done again: {seen.detail}", run=check.run, step=check.step)
+            partition.alert(f"a late call undid it, it is done again: {seen.detail}", run=check.run, step=check.step)
         again = self._desk.perform(order, check.key, within=self._timing.call_deadline)
         partition.save_check(replace(check, undone=True, result=codec.tag(again), due=self._clock.now() + self._timing.verify_pauses[0]))
 
@@ -146,7 +146,7 @@ class LateChecks:
             asked=asked,
         )
         if decision.at is None:
-            partition.audit("alert", f"nobody could look for twins: {error}", run=check.run, step=check.step)
+            partition.alert(f"nobody could look for twins: {error}", run=check.run, step=check.step)
             partition.drop_check(check)
             return
         partition.save_check(replace(check, due=decision.at, tries=check.tries + 1, first_tried_at=first))

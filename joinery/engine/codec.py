@@ -34,6 +34,7 @@ _TAGGED: dict[str, type] = {
         events.Moved,
         events.Renamed,
         events.RolesChanged,
+        events.AlertRaised,
         person.Person,
         person.Absence,
         tickets.EnsureUser,

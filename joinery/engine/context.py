@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 import msgspec
 
-from joinery.domain.events import Fact
+from joinery.domain.events import AlertRaised, Fact
 from joinery.domain.moments import from_text, to_text
 from joinery.domain.person import Person
 from joinery.domain.tickets import (
@@ -90,6 +90,11 @@ class Context:
     def fact(self) -> Fact:
         """What this run is about."""
         return cast(Fact, codec.untag(self._run.fact))
+
+    @property
+    def alert(self) -> AlertRaised:
+        """What this run is about, in a recipe for alerts."""
+        return cast(AlertRaised, codec.untag(self._run.fact))
 
     @overload
     def do(self, name: str, order: EnsureUser | FindUser | DeactivateUser) -> UserRef: ...

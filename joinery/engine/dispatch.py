@@ -73,6 +73,7 @@ class Dispatcher:
         if envelope.kind is EnvelopeKind.WAKE and due is not None and timedelta(0) < due - self.clock.now() < _EARLY:
             # The bus's clock runs ahead of ours: this wake was the one for that moment. The next one allows for it.
             partition.schedule_wake(due + (due - self.clock.now()))
+        partition.settle()
         if trouble is not None:
             raise trouble
 

@@ -108,7 +108,7 @@ class Effects:
                 raise Waiting(until=decision.at, why=f"{step.name}: {error}") from None
             # Whoever waits for the end of this run has waited long enough; the twin check goes on asking.
             why = f"nobody could find out whether it happened and the run ends without it: {error}"
-            self._partition.audit("alert", why, run=self._run.id, step=step.name)
+            self._partition.alert(why, run=self._run.id, step=step.name)
             found = ()
         if found:
             self._twin_check(step, order, ours=_id_of(found[0]))
@@ -258,7 +258,8 @@ class Effects:
             due = self._clock.now() + pauses[step.verify_tries]
             return self._save(step, verify_tries=step.verify_tries + 1, due=due, trouble=seen.detail)
         self._partition.audit("step unverified", seen.detail, run=self._run.id, step=step.name)
-        self._partition.audit("alert", f"answered with success, but {seen.detail}", run=self._run.id, step=step.name)
+        cause = f"{self._run.workflow}: {step.asks} is answered with success, and what was asked for does not show"
+        self._partition.alert(f"answered with success, but {seen.detail}", cause=cause, run=self._run.id, step=step.name)
         return self._save(step, verified=False, due=None, trouble=seen.detail)
 
     def _twin_check(self, step: Step, order: Order, *, ours: str | None) -> None:
@@ -293,13 +294,13 @@ class Effects:
             return self._save(latest, state=StepState.FAILED, due=None, trouble=trouble, tries=latest.tries + 1)
         at = decision.at or now + policy.wait_max
         if decision.at is None and not latest.overdue:
-            self._partition.audit("alert", f"still unknown whether it happened: {trouble}", run=self._run.id, step=step.name)
+            self._partition.alert(f"still unknown whether it happened: {trouble}", run=self._run.id, step=step.name)
             latest = replace(latest, overdue=True)
         if trouble != latest.trouble:
             words = {"said": said} if said else None
             self._partition.audit("step delayed", trouble, run=self._run.id, step=step.name, personal=words, tries=latest.tries + 1)
             if policy is REFUSED:
-                self._partition.audit("alert", trouble, run=self._run.id, step=step.name)
+                self._partition.alert(trouble, run=self._run.id, step=step.name)
         self._save(latest, state=state, due=at, tries=latest.tries + 1, trouble=trouble, first_tried_at=first)
         raise Waiting(until=at, why=f"{step.name}: {trouble}")
 

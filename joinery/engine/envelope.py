@@ -11,6 +11,9 @@ import msgspec
 
 from joinery.errors import BadMessage
 
+#: The subject of everything that people should look at.
+ALERTS = "alerts"
+
 #: The only envelope version there is.
 VERSION = 1
 
@@ -47,6 +50,8 @@ class Envelope:
     attempt: int = 0
     trace_parent: str = ""
     run: str = ""
+    #: For ``alert``: where it struck, ``<subject>#<audit seq>``.
+    about: str = ""
     #: For ``look_group``: the members a notification named, at most 20; empty means compare the whole group.
     members: tuple[str, ...] = ()
 

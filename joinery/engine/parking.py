@@ -32,11 +32,13 @@ class ParkingLot:
         self._clock = clock
         self._randomness = randomness
 
-    def park(self, body: bytes, *, reason: str, remedy: str) -> None:
-        """Keep it. Raises StoreUnavailable."""
+    def park(self, body: bytes, *, reason: str, remedy: str) -> str:
+        """Keep it; returns its id. Raises StoreUnavailable."""
         now = to_text(self._clock.now())
         data = {"at": now, "reason": reason[:500], "remedy": remedy, "body": body.decode("utf-8", "replace")[:16_000]}
-        self._store.put_index(PARKED, f"{now}|{self._randomness.token()[:8]}", data)
+        identity = f"{now}|{self._randomness.token()[:8]}"
+        self._store.put_index(PARKED, identity, data)
+        return identity
 
     def listed(self) -> tuple[ParkedMessage, ...]:
         """All of them, oldest first."""

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from joinery.domain.moments import to_text
+from joinery.domain.moments import from_text, to_text
 from joinery.engine import audit, codec
-from joinery.engine.envelope import Envelope, EnvelopeKind
+from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
 from joinery.engine.journal import Check, Head, Run, Step, run_row, step_row
 from joinery.engine.ports import Clock, Commit, Document, MessageQueue, Outgoing, Randomness, Row, StateStore
 from joinery.errors import QueueUnavailable
 
 _log = logging.getLogger(__name__)
+
+#: An envelope stays under 2 kB.
+_CAUSE_MAX = 600
 
 #: Index names.
 DUE, PERSONS, OPEN_RUNS, RUNS = "due", "persons", "open-runs", "runs"
@@ -32,6 +35,8 @@ class Partition:
         self._put: dict[str, Row] = {}
         self._delete: set[str] = set()
         self._after: list[Callable[[], None]] = []
+        #: Row name -> envelope of each alert that was committed and not sent yet.
+        self._alerts: dict[str, Document] = {}
         self.runs: dict[int, Run] = {}
         self.steps: dict[int, dict[str, Step]] = {}
         self.checks: dict[str, Check] = {}
@@ -46,6 +51,8 @@ class Partition:
         if kind == "check":
             check = codec.from_document(row.data, Check)
             self.checks[check.key] = check
+        elif kind == "alert":
+            self._alerts[row.name] = row.data
         elif "." not in rest:
             run = codec.from_document(row.data, Run)
             self.runs[run.seq] = run
@@ -122,6 +129,41 @@ class Partition:
             self._write(row)
         _log.info(action, extra={"action": action, "partition": self.name, "run": run, "step": step})
 
+    def alert(self, why: str, *, cause: str = "", run: str = "", step: str = "") -> None:
+        """Somebody should look: audited here, and told to the alerts session once this is committed.
+
+        ``cause`` is the same text for everything that one remedy mends; left out, it is ``why``. Ids and rules only.
+        """
+        self.audit("alert", why, run=run, step=step)
+        _log.error("alert", extra={"action": "alert", "partition": self.name, "run": run, "step": step})
+        tenant, _, subject = self.name.partition("|")
+        if subject == ALERTS:
+            # Trouble with telling is not told by the same road.
+            return
+        seq = self.head.audit_seq
+        envelope = Envelope(
+            tenant=tenant,
+            subject=ALERTS,
+            kind=EnvelopeKind.ALERT,
+            cause=(cause or why)[:_CAUSE_MAX],
+            at=self.clock.now(),
+            run=run,
+            about=f"{subject}#{seq}",
+        )
+        row = Row(name=f"alert.{seq:012d}", data=codec.to_document(envelope))
+        self._alerts[row.name] = row.data
+        self._write(row)
+
+    def keep(self, row: Row) -> None:
+        """Insert or replace a row of another kind."""
+        self._write(row)
+
+    def settle(self) -> None:
+        """At the end of a message: alerts that wait for the bus are sent, and the rows of those that were sent go."""
+        for _ in range(2):
+            if self._put or self._delete or self._alerts:
+                self.commit()
+
     def afterwards(self, act: Callable[[], None]) -> None:
         """Do this once the next commit is in; what is lost with a crash must be harmless."""
         self._after.append(act)
@@ -144,8 +186,9 @@ class Partition:
 
     def _found_by_tick_from(self) -> datetime | None:
         """From when on the tick finds us. A run without a moment is in hand: should that hand fail, it is due since it started."""
-        started = [run.started_at for run in self.runs.values() if run.due is None]
-        return min((moment for moment in (*started, self.next_due()) if moment is not None), default=None)
+        in_hand = [run.started_at for run in self.runs.values() if run.due is None]
+        in_hand += [from_text(envelope["at"]) for envelope in self._alerts.values()]
+        return min((moment for moment in (*in_hand, self.next_due()) if moment is not None), default=None)
 
     def commit(self) -> None:
         """Write everything that changed, or nothing. Raises LostRace or StoreUnavailable."""
@@ -176,6 +219,23 @@ class Partition:
             act()
         if wake:
             self.schedule_wake(wake)
+        self._send_alerts()
+
+    def _send_alerts(self) -> None:
+        """What was committed goes to the alerts session; its rows go with the next commit. Twice after a crash, and then counted once."""
+        if self._queue is None or not self._alerts:
+            return
+        try:
+            self._queue.send(
+                Outgoing(body=codec.to_bytes(data), session_id=f"{data['tenant']}|{data['subject']}") for data in self._alerts.values()
+            )
+        except QueueUnavailable:
+            # The due index has them: the tick finds what a lost message left behind.
+            _log.warning("alert not sent", extra={"action": "alert_not_sent", "partition": self.name})
+            return
+        for name in list(self._alerts):
+            del self._alerts[name]
+            self._remove(name)
 
     def schedule_wake(self, moment: datetime) -> None:
         """Send ourselves a message for this moment. Without a bus at hand the due index has it, and the tick finds it."""

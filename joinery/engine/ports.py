@@ -131,6 +131,13 @@ class ServiceDesk(Protocol):
         """Ask again, in a request of its own, whether it is so. Raises TryLater or Refused."""
 
 
+class AlertSink(Protocol):
+    """Where people are told outside the desk, which may be what is down."""
+
+    def tell(self, *, cause: str, about: str, at: datetime) -> None:
+        """Tell them once more than needed rather than not at all. Never raises."""
+
+
 # --- the store -------------------------------------------------------------------------------------------------------
 
 

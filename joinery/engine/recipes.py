@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from joinery.domain.events import Fact
+from joinery.domain.events import AlertRaised, Fact
 from joinery.engine.context import Context
 
 Recipe = Callable[[Context], None]
@@ -31,7 +31,7 @@ class Workflow:
 
 
 #: Fact class -> the workflow that answers it.
-Catalogue = Mapping[type[Fact], Workflow]
+Catalogue = Mapping[type[Fact] | type[AlertRaised], Workflow]
 
 
 def workflow(*, version: int, earlier: Mapping[int, Recipe] | None = None) -> Callable[[Recipe], Workflow]:

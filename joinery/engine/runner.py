@@ -144,7 +144,7 @@ class Runner:
         if run.waiting_for.endswith(_REPORTED):
             why += _REPORTED
         elif now - since >= _UNKNOWN_RECIPE:
-            partition.audit("alert", f"{why}; deploy one that keeps it among the earlier ones", run=run.id)
+            partition.alert(f"{why}; deploy one that keeps it among the earlier ones", run=run.id)
             why += _REPORTED
         partition.save_run(renew(run, unknown_since=since))
         raise Waiting(until=now + _UNKNOWN_RECIPE, why=why)
@@ -223,7 +223,7 @@ class Runner:
         run = partition.save_run(renew(run, reason=reason))
         self._let_go(partition, run, effects)
         partition.audit("run failed", reason, run=run.id)
-        partition.audit("alert", f"{run.workflow} failed: {reason}", run=run.id)
+        partition.alert(f"{run.workflow} failed: {reason}", run=run.id)
         partition.close_run(renew(run, status=RunStatus.FAILED, reason=reason))
 
     def _inherited(self, partition: Partition, run: Run) -> tuple[TicketRef, ...]:

@@ -226,7 +226,7 @@ def test_pause_and_resume_work_beside_it(running: tuple[Process, Path]) -> None:
     assert resumed.returncode == 0 and "Still paused: leaver (the year's end)" in resumed.stdout
     assert joinery("resume", "leaver", *folder).returncode == 0
     assert joinery("resume", "leaver", *folder).returncode == 1
-    assert "Use one of: joiner, leaver" in refused(joinery("pause", "laver", "--reason", "x", *folder))
+    assert "Use one of: alert, joiner, leaver" in refused(joinery("pause", "laver", "--reason", "x", *folder))
     refused(joinery("pause", "leaver", *folder))
     header, empty, *entries = joinery("audit", "show", "--operator", *folder).stdout.splitlines()
     assert "UTC" in header and empty == ""

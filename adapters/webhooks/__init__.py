@@ -1,0 +1,1 @@
+"""Calls that tell others something: the ports' ``AlertSink`` on real ground."""
