@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import traceback
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
-from joinery.engine.alerts import QUIET, AlertDesk, causes
+from joinery.engine.alerts import AlertDesk
+from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, group_subject, person_subject
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.journal import Head
-from joinery.engine.parking import PARKED, ParkingLot
-from joinery.engine.partition import DUE, OPEN_RUNS
+from joinery.engine.parking import ParkingLot
+from joinery.engine.partition import DUE
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions, Unacceptable
 from joinery.engine.readside import ReadSide
 from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
-from joinery.engine.sweeps import SWEPT, Sweeper, SweepReport
+from joinery.engine.sweeps import Sweeper, SweepReport
 from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
+from joinery.health import STARTED, SUBSCRIBED, Health
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +40,6 @@ _RACES = 3
 _REFUSALS = 12
 #: A hint that was dead-lettered this often is shown to a person instead.
 _REVIVALS = 20
-#: Shared rows.
-_SUBSCRIBED, _STARTED = "subscribed", "started"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,21 +49,6 @@ class Reply:
     status: int
     body: str = ""
     content_type: str = "text/plain; charset=utf-8"
-
-
-@dataclass(kw_only=True, slots=True)
-class Counters:
-    """What came in at this process's door since it started."""
-
-    received: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def count(self, received: int, dropped: Iterable[str]) -> None:
-        """Add one request's notifications."""
-        with self.lock:
-            self.received += received
-            self.dropped.update(dropped)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,9 +79,11 @@ class App:
     subscriptions: Subscriptions
     urls: SubscriptionUrls
     pauses: PauseBoard
+    breaker: Breaker
+    held: HeldBook
     parking: ParkingLot
     reads: ReadSide
-    counters: Counters = field(default_factory=Counters)
+    vitals: Health
 
     # --- intake ---
 
@@ -110,7 +96,7 @@ class App:
         try:
             hints = self.intake.read(body, content_type)
         except Unacceptable as refusal:
-            self.counters.count(0, [f"HTTP {refusal.status}"])
+            self.vitals.counters.count(0, [f"HTTP {refusal.status}"])
             return Reply(status=refusal.status, body=refusal.sentence)
         envelopes: dict[str, Envelope] = {}
         dropped = []
@@ -126,9 +112,9 @@ class App:
             if envelopes:
                 self._send(envelopes.values())
         except QueueUnavailable:
-            self.counters.count(0, ["the queue did not answer"])
+            self.vitals.counters.count(0, ["the queue did not answer"])
             return Reply(status=503, body="the queue did not take it; send it again")
-        self.counters.count(len(hints), dropped)
+        self.vitals.counters.count(len(hints), dropped)
         if dropped:
             _log.info("notifications dropped", extra={"action": "notifications_dropped", "reasons": dict(Counter(dropped))})
         return Reply(status=202)
@@ -275,8 +261,17 @@ class App:
             tenant, _, subject = partition.partition("|")
             self._send([Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.WAKE, cause="tick", at=now)])
             woken += 1
+        self._go_on_with_decided(now)
         self._revive()
         return woken
+
+    def _go_on_with_decided(self, now: datetime) -> None:
+        """Look at everybody whose held change somebody released or discarded since."""
+        decided = [change.partition.partition("|") for change in self.held.listed() if change.decision]
+        if decided:
+            self._send(
+                Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause="operator", at=now) for tenant, _, subject in decided
+            )
 
     def _revive(self) -> None:
         """Dead-lettered looks are only hints: send them again. Anything else a person should see: park it."""
@@ -301,13 +296,14 @@ class App:
         except Refused as error:
             self._alert(f"the directory refuses the sweep: {error}", about=f"sweep#{to_text(self.clock.now())}")
             raise
+        self.breaker.count_active()
         extra = {"action": "swept", "people": report.people, "groups": report.groups, "pages": report.pages}
         _log.info("swept", extra=extra)
         return report
 
     def renew_subscriptions(self) -> dict[str, datetime]:
         """See to it that both subscriptions exist, point here, and last. Raises TryLater or Refused."""
-        etag, stored = self.store.read_shared(_SUBSCRIBED)
+        etag, stored = self.store.read_shared(SUBSCRIBED)
         # Not known by us means not ours to trust: whatever stands there carries a secret that we do not know.
         changed = (stored or {}).get("fingerprint") != self.urls.fingerprint
         try:
@@ -326,65 +322,23 @@ class App:
         }
         # Another worker may see to it in the same moment.
         with contextlib.suppress(LostRace):
-            self.store.replace_shared(_SUBSCRIBED, document, expected=etag)
+            self.store.replace_shared(SUBSCRIBED, document, expected=etag)
         return dict(ends)
 
-    # --- health ---
+    # --- the start, and how we are ---
+
+    def health(self) -> tuple[bool, Document]:
+        """Ready or not, and the counters. Never raises."""
+        return self.vitals.report()
 
     def starting(self) -> None:
         """A local host calls this at its start: from now on health waits for the start-up sweep.
 
         Nobody else is in the middle of a commit then, so index rows that a crash left behind go at once.
         """
-        etag, _ = self.store.read_shared(_STARTED)
-        self.store.replace_shared(_STARTED, {"at": to_text(self.clock.now())}, expected=etag)
+        etag, _ = self.store.read_shared(STARTED)
+        self.store.replace_shared(STARTED, {"at": to_text(self.clock.now())}, expected=etag)
         self.sweeper.tidy(older_than=timedelta(0))
-
-    def health(self) -> tuple[bool, Document]:
-        """Ready or not, and the counters. Never raises."""
-        try:
-            return self._health()
-        except (StoreUnavailable, QueueUnavailable) as error:
-            return False, {"ready": False, "waiting_for": [f"{type(error).__name__}"]}
-
-    def _health(self) -> tuple[bool, Document]:
-        now = self.clock.now()
-        subscribed = self.store.read_shared(_SUBSCRIBED)[1] or {}
-        ends = {resource: from_text(moment) for resource, moment in subscribed.get("ends", {}).items()}
-        swept = self.store.read_shared(SWEPT)[1]
-        started = self.store.read_shared(_STARTED)[1]
-        waiting_for = []
-        if sum(moment > now for moment in ends.values()) < 2 or subscribed.get("fingerprint") != self.urls.fingerprint:
-            waiting_for.append("both subscriptions")
-        if swept is None or (started is not None and swept["at"] < started["at"]):
-            waiting_for.append("the start-up sweep")
-        with self.counters.lock:
-            received, dropped = self.counters.received, dict(self.counters.dropped)
-        document: Document = {
-            "ready": not waiting_for,
-            "waiting_for": waiting_for,
-            "received": received,
-            "dropped": dropped,
-            "queued": self.queue.waiting(),
-            "scheduled": self.queue.scheduled(),
-            "parked": self._count(PARKED),
-            "open_runs": self._count(OPEN_RUNS),
-            "coverage": {
-                "swept_at": swept["at"] if swept else None,
-                "subscriptions_end_at": {resource: to_text(moment) for resource, moment in ends.items()},
-                "groups_missing": list(self.groups.missing()) if not waiting_for else [],
-            },
-            "alerts": sum(now - cause.last_at < QUIET for cause in causes(self.store, self.tenant)),
-            "paused": dict(self.pauses.read().reasons),
-        }
-        return not waiting_for, document
-
-    def _count(self, index: str) -> int:
-        count, after = 0, ""
-        while rows := self.store.list_index(index, after=after):
-            count += len(rows)
-            after = rows[-1].name
-        return count
 
 
 def _merged(first: Envelope, second: Envelope) -> Envelope:

@@ -8,6 +8,7 @@ from joinery.app import App, SubscriptionUrls
 from joinery.domain.events import AlertRaised, Left
 from joinery.domain.policy import Policy
 from joinery.engine.alerts import AlertDesk, LogOnly
+from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.checks import LateChecks
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
@@ -22,6 +23,7 @@ from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.engine.sweeps import Sweeper
+from joinery.health import Health
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,9 @@ def assemble(
         deployment=deployment,
     )
 
+    breaker = Breaker(store=store, clock=clock, policy=policy.breaker)
+    held = HeldBook(store)
+
     def open_partition(name: str) -> Partition:
         return Partition(name, store=store, queue=queue, clock=clock, randomness=randomness)
 
@@ -84,6 +89,8 @@ def assemble(
         runner=runner,
         checks=checks,
         pauses=pauses,
+        breaker=breaker,
+        held=held,
         clock=clock,
         timing=timing,
         deployment=deployment,
@@ -114,6 +121,9 @@ def assemble(
         subscriptions=ports.subscriptions,
         urls=urls,
         pauses=pauses,
+        breaker=breaker,
+        held=held,
         parking=parking,
         reads=ReadSide(store, parking),
+        vitals=Health(tenant=tenant, store=store, queue=queue, groups=groups, pauses=pauses, clock=clock, fingerprint=urls.fingerprint),
     )

@@ -12,7 +12,18 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from joinery.domain.policy import DeskPolicy, IdentityPolicy, KindRule, Policy, Ring, SiteRule, TicketPolicy, Timing, WorkflowPolicy
+from joinery.domain.policy import (
+    BreakerPolicy,
+    DeskPolicy,
+    IdentityPolicy,
+    KindRule,
+    Policy,
+    Ring,
+    SiteRule,
+    TicketPolicy,
+    Timing,
+    WorkflowPolicy,
+)
 from joinery.errors import ConfigurationError, Finding
 
 #: A name that people gave to something: not empty, not padded.
@@ -60,6 +71,13 @@ class _SiteRule(_Table):
     site: Name
 
 
+class _Breaker(_Table):
+    hourly_min: int = Field(default=5, ge=0, le=1_000_000)
+    hourly_share: float = Field(default=0.01, ge=0, le=1)
+    daily_min: int = Field(default=20, ge=0, le=1_000_000)
+    daily_share: float = Field(default=0.03, ge=0, le=1)
+
+
 class _Ticket(_Table):
     ticket_type: Name
     team: Name
@@ -79,6 +97,7 @@ class _Policy(_Table):
     roles: dict[Name, Name] | None = None
     identity: _Identity = _Identity()
     timing: _Timing = _Timing()
+    breaker: _Breaker = _Breaker()
     desk: _Desk = _Desk()
 
 
@@ -133,6 +152,7 @@ def _as_records(parsed: _Policy) -> Policy:
             flap_window=timedelta(minutes=parsed.timing.flap_window_minutes),
             completion_window=timedelta(hours=parsed.timing.completion_window_hours),
         ),
+        breaker=BreakerPolicy(**parsed.breaker.model_dump()),
         workflows={name: WorkflowPolicy(ring=parsed.workflows.get(name, _Workflow()).ring) for name in WORKFLOWS},
         desk=DeskPolicy(
             default_client=parsed.desk.default_client,

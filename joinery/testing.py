@@ -19,7 +19,7 @@ from typing import Any
 from joinery.app import App, SubscriptionUrls
 from joinery.assembly import Ports, assemble
 from joinery.domain.person import Person
-from joinery.domain.policy import Policy, Ring, WorkflowPolicy
+from joinery.domain.policy import BreakerPolicy, Policy, Ring, WorkflowPolicy
 from joinery.engine.alerts import LogOnly
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
 from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore, SeededRandomness
@@ -63,8 +63,9 @@ class MemorySubscriptions:
 
 
 def everyone(policy: Policy | None = None) -> Policy:
-    """A policy whose workflows all act."""
-    return replace(policy or Policy(), workflows={name: WorkflowPolicy(ring=Ring.EVERYONE) for name in ("joiner", "leaver")})
+    """A policy whose workflows all act, with a breaker that lets a whole company go."""
+    rings = {name: WorkflowPolicy(ring=Ring.EVERYONE) for name in ("joiner", "leaver")}
+    return replace(policy or Policy(), workflows=rings, breaker=BreakerPolicy(hourly_min=1_000_000, daily_min=1_000_000))
 
 
 def person(identity: str, **fields: Any) -> Person:

@@ -37,7 +37,9 @@ app = typer.Typer(
 audit = typer.Typer(help="What happened and why.", epilog=examples.AUDIT, **_PLAIN)  # type: ignore[arg-type]  # likewise
 parked = typer.Typer(help="Messages that nobody could understand.", epilog=examples.PARKED, **_PLAIN)  # type: ignore[arg-type]  # likewise
 alerts = typer.Typer(help="What needs a person.", epilog=examples.ALERTS, **_PLAIN)  # type: ignore[arg-type]  # likewise
+held = typer.Typer(help="Changes that the breaker holds.", epilog=examples.HELD, **_PLAIN)  # type: ignore[arg-type]  # likewise
 app.add_typer(audit, name="audit")
+app.add_typer(held, name="held")
 app.add_typer(alerts, name="alerts")
 app.add_typer(parked, name="parked")
 
@@ -193,3 +195,43 @@ def alerts_list(data: Data = None, as_json: Json = False) -> None:
     from joinery.cli.reports import list_alerts
 
     end(lambda: list_alerts(data, as_json=as_json))
+
+
+Who = Annotated[
+    str | None, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.", show_default=False)
+]
+All = Annotated[bool, typer.Option("--all", help="Everything that is held.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit.")]
+
+
+@held.command("list", epilog=examples.HELD_LIST)
+def held_list(data: Data = None, as_json: Json = False) -> None:
+    """List what is held.
+
+    Each with the person, since when, and why.
+    """
+    from joinery.cli.held import list_held
+
+    end(lambda: list_held(data, as_json=as_json))
+
+
+@held.command("release", epilog=examples.HELD_RELEASE)
+def held_release(reason: Why, person: Who = None, everything: All = False, data: Data = None) -> None:
+    """Let what is held run.
+
+    Within a minute; it counts for the breaker all the same.
+    """
+    from joinery.cli.held import decide
+
+    end(lambda: decide(data, "release", person=person, everything=everything, reason=reason))
+
+
+@held.command("discard", epilog=examples.HELD_DISCARD)
+def held_discard(reason: Why, person: Who = None, everything: All = False, data: Data = None) -> None:
+    """Let nothing come of what is held.
+
+    Within a minute; the person is taken as they are now.
+    """
+    from joinery.cli.held import decide
+
+    end(lambda: decide(data, "discard", person=person, everything=everything, reason=reason))

@@ -121,6 +121,10 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
             return why, Tone.WAITING
         case "twin check":
             return f"{step}: looked for a twin, {why}", Tone.WAITING
+        case "held":
+            return f"held by the breaker: {why}", Tone.WRONG
+        case "hold ended" | "hold discarded":
+            return f"no longer held: {why}", Tone.NEWS
         case "late read":
             return f"{step}: looked once more, {why}", Tone.WAITING
         case "twin found":

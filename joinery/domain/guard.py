@@ -16,6 +16,8 @@ class Verdict(StrEnum):
     ACT = "act"
     #: A run is planned and recorded; nothing outside is touched.
     SHADOW = "shadow"
+    #: Too many at once: it waits for a person's decision, and the baseline with it.
+    HOLD = "hold"
     #: The fact is recorded; nothing starts.
     RECORD = "record"
 

@@ -59,6 +59,18 @@ class WorkflowPolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BreakerPolicy:
+    """How many people may leave before a person is asked: the larger of a number and a share of the active people."""
+
+    #: The workflows that take slots.
+    workflows: tuple[str, ...] = ("leaver",)
+    hourly_min: int = 5
+    hourly_share: float = 0.01
+    daily_min: int = 20
+    daily_share: float = 0.03
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TicketPolicy:
     """How tickets of one kind are filed. Names, not ids: they are resolved on the desk."""
 
@@ -110,6 +122,7 @@ class Policy:
     )
     identity: IdentityPolicy = IdentityPolicy()
     timing: Timing = Timing()
+    breaker: BreakerPolicy = BreakerPolicy()
     workflows: dict[str, WorkflowPolicy] = field(default_factory=dict)
     desk: DeskPolicy = field(default_factory=DeskPolicy)
 

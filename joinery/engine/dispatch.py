@@ -14,6 +14,7 @@ from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
 from joinery.engine import codec
+from joinery.engine.breaker import ACTIVE, Breaker, HeldBook, HeldChange, HeldDecision
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
@@ -48,6 +49,8 @@ class Dispatcher:
     runner: Runner
     checks: LateChecks
     pauses: PauseBoard
+    breaker: Breaker
+    held: HeldBook
     clock: Clock
     timing: EngineTiming
     deployment: str
@@ -121,18 +124,20 @@ class Dispatcher:
         news = told != head.told
         verdicts = [self._act_on(partition, fact, reading, person, envelope, news=news) for fact in reading.facts]
         # Once something acted, the baseline must move, or the next look would start it again.
-        only_rehearsed = Verdict.SHADOW in verdicts and Verdict.ACT not in verdicts
-        self._settle_baseline(partition, reading, now, shadowed=only_rehearsed)
-        if only_rehearsed:
+        undecided = bool({Verdict.SHADOW, Verdict.HOLD} & set(verdicts)) and Verdict.ACT not in verdicts
+        self._end_hold(partition, verdicts)
+        self._settle_baseline(partition, reading, now, undecided=undecided)
+        self._count_active(partition)
+        if undecided:
             # The same facts will be read from every look until something changes; they are recorded once.
             partition.head = replace(partition.head, told=told)
         if not reading.facts:
             self._tell(partition, envelope, "waiting" if reading.look_again_at else "nothing", reading.why, sighting, head.known)
 
-    def _settle_baseline(self, partition: Partition, reading: Reading, now: datetime, *, shadowed: bool) -> None:
+    def _settle_baseline(self, partition: Partition, reading: Reading, now: datetime, *, undecided: bool) -> None:
         known = partition.head.known
-        if shadowed:
-            # The rehearsal is not the decision: the baseline stays, so that the fact can still be acted on later.
+        if undecided:
+            # Neither a rehearsal nor a hold is the decision: the baseline stays, so that the fact can still be acted on later.
             # So do its doubts: the evidence was ripe, and stays so while nothing changes.
             # That they are here is not a decision but what was seen; without it their leave would not be one.
             arrives = reading.episode.stage is Stage.ACTIVE and known.episode.stage in (Stage.NONE, Stage.PREHIRE)
@@ -181,6 +186,9 @@ class Dispatcher:
         )
         supersedes: tuple[int, ...] = ()
         if not shadow:
+            held = self._hold_excess(partition, workflow.name, identity, reading, envelope)
+            if held is not None:
+                return held
             meeting = meet(partition, fact, person, by=identity)
             supersedes = meeting.supersedes
             if meeting.fact is None:
@@ -209,6 +217,50 @@ class Dispatcher:
         partition.audit("run started", decision.why, run=identity, personal=_card(person), workflow=workflow.name, version=workflow.version)
         partition.start_run(run)
         return decision.verdict
+
+    # --- the breaker ---
+
+    def _hold_excess(self, partition: Partition, workflow: str, run_id: str, reading: Reading, envelope: Envelope) -> Verdict | None:
+        """Take a slot for a run that needs one; returns what the fact comes to where there is none, or where a person said so."""
+        if workflow not in self.policy.breaker.workflows:
+            return None
+        change = self.held.get(partition.name) if partition.head.held else None
+        decision = change.decision if change else None
+        if decision is HeldDecision.DISCARD:
+            partition.audit(
+                "hold discarded", f"somebody decided that nothing starts: {reading.why}", cause=envelope.cause, workflow=workflow
+            )
+            return Verdict.RECORD
+        if change is not None and decision is None:
+            # However many slots are free by now: what was held once is for a person to decide.
+            return Verdict.HOLD
+        full = self.breaker.take(workflow, run_id, beyond=decision is HeldDecision.RELEASE)
+        if not full:
+            return None
+        self.held.put(HeldChange(partition=partition.name, workflow=workflow, at=self.clock.now(), why=f"{reading.why}; {full}"))
+        partition.head = replace(partition.head, held=workflow)
+        partition.audit("held", f"{reading.why}; {full}", cause=envelope.cause, workflow=workflow)
+        cause = f"the breaker holds every further {workflow} run; `joinery held list` shows whom, and what can be done"
+        partition.alert(f"{workflow} is held: {full}", cause=cause)
+        return Verdict.HOLD
+
+    def _end_hold(self, partition: Partition, verdicts: list[Verdict]) -> None:
+        """What was held was decided, or is no longer so."""
+        if partition.head.held and Verdict.HOLD not in verdicts:
+            if not verdicts:
+                partition.audit("hold ended", "it is no longer so; nothing was done", workflow=partition.head.held)
+            partition.head = replace(partition.head, held="")
+            partition.afterwards(lambda: self.held.drop(partition.name))
+
+    def _count_active(self, partition: Partition) -> None:
+        """Keep the index of active people, of which the breaker's shares are taken: a row before the commit, or gone after it."""
+        active = partition.head.episode.stage is Stage.ACTIVE
+        if active != partition.head.active:
+            partition.head = replace(partition.head, active=active)
+            if active:
+                self.store.put_index(ACTIVE, partition.name, {})
+            else:
+                partition.afterwards(lambda: self.store.delete_index(ACTIVE, partition.name))
 
     def _tell(self, partition: Partition, envelope: Envelope, action: str, why: str, sighting: Sighting, before: Known) -> None:
         """Put a look that started nothing into the audit, once for each new situation: not again for every repeat."""

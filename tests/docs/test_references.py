@@ -104,6 +104,7 @@ def _models() -> dict[str, type[BaseModel]]:
         **{f"workflows.{workflow}": policy_file._Workflow for workflow in policy_file.WORKFLOWS},
         **kinds,
         "timing": policy_file._Timing,
+        "breaker": policy_file._Breaker,
         "desk": policy_file._Desk,
         "desk.site_rules": policy_file._SiteRule,
         "desk.tickets.onboarding": policy_file._Ticket,
@@ -118,6 +119,7 @@ def test_the_example_policy_is_accepted_and_holds_the_defaults() -> None:
     assert policy.roles == defaults.roles
     assert policy.identity == defaults.identity
     assert policy.timing == defaults.timing
+    assert policy.breaker == defaults.breaker
     assert {kind: ticket for kind, ticket in policy.desk.tickets.items() if kind != "alert"} == defaults.desk.tickets
     assert {policy.ring_of(workflow) for workflow in policy_file.WORKFLOWS} == {Ring.EVERYONE}
 

@@ -40,7 +40,7 @@ def test_a_forged_notification_is_counted_and_nothing_is_queued() -> None:
     world = World()
     assert post(world, Hint(genuine=False, about="person", id="ada")) == 202
     assert world.queue.sent == []
-    assert world.app.counters.dropped == {"wrong clientState": 1}
+    assert world.app.vitals.counters.dropped == {"wrong clientState": 1}
 
 
 def test_if_the_queue_does_not_take_it_graph_is_told_to_send_it_again() -> None:

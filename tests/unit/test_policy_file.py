@@ -51,7 +51,7 @@ def test_every_mistake_is_found_at_once_with_its_place() -> None:
     [
         ('[joiner]\ngruop = "X"', "[joiner] gruop: is no key that policy knows. Did you mean group?"),
         ('[joinr]\ngroup = "X"', "[joinr]: is no table that policy knows. Did you mean joiner?"),
-        ("colour = 1", "colour: is no key that policy knows. There is: joiner, workflows, roles, identity, timing, desk;"),
+        ("colour = 1", "colour: is no key that policy knows. There is: joiner, workflows, roles, identity, timing, breaker, desk;"),
         ("joiner = 3", "joiner: is 3. It should be a table;"),
         ("[joiner]\ngroup = 3", "[joiner] group: is 3. It should be a text in quotes;"),
         ('[joiner]\ngroup = " "', "[joiner] group: is ' '. It should not be empty;"),

@@ -1,0 +1,252 @@
+"""The breaker: never more than its limit, whoever races; the excess is held until a person decides, and forgotten if it was nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from joinery.domain.policy import BreakerPolicy
+from joinery.engine.breaker import ACTIVE, HELD, Breaker, HeldBook, HeldDecision
+from joinery.engine.memory import FakeClock, MemoryStateStore
+from joinery.errors import LostRace
+from joinery.testing import World, everyone, person
+
+POLICY = BreakerPolicy(hourly_min=2, hourly_share=0.0, daily_min=3, daily_share=0.0)
+
+
+def company(count: int, breaker: BreakerPolicy = POLICY) -> World:
+    """People who have worked here for two days."""
+    world = World(replace(everyone(), breaker=breaker))
+    for number in range(count):
+        world.put(person(f"p{number}", groups=("ITSM-NewJoiner",)))
+        world.look(f"p{number}")
+    world.pass_time(hours=50)
+    return world
+
+
+def leave(world: World, *numbers: int) -> None:
+    for number in numbers:
+        world.directory.change(f"p{number}", account_enabled=False)
+        world.look(f"p{number}")
+
+
+def offboarded(world: World) -> int:
+    return sum(ticket.kind == "offboarding" for ticket in world.desk.tickets)
+
+
+def minutes(world: World, count: int) -> None:
+    for _ in range(count):
+        world.pass_time(minutes=1)
+        world.app.tick()
+    world.work()
+
+
+def decide(world: World, decision: HeldDecision, *numbers: int) -> None:
+    book = HeldBook(world.store)
+    for change in book.listed():
+        if change.partition.rpartition(":")[2] in {f"p{number}" for number in numbers}:
+            book.put(replace(change, decision=decision))
+
+
+# --- slots
+
+
+def test_a_slot_belongs_to_a_run_so_the_same_run_takes_no_second_one() -> None:
+    breaker = Breaker(store=MemoryStateStore(), clock=FakeClock(), policy=POLICY)
+    assert [breaker.take("leaver", "run-1") for _ in range(5)] == [""] * 5
+    assert breaker.take("leaver", "run-2") == ""
+    assert breaker.take("leaver", "run-3") == "2 leaver runs began within the last hour, and 2 may, of 0 active people"
+
+
+def test_slots_are_free_again_after_their_hour_and_their_day() -> None:
+    clock = FakeClock()
+    breaker = Breaker(store=MemoryStateStore(), clock=clock, policy=POLICY)
+    took = []
+    for number in range(8):
+        took.append(breaker.take("leaver", f"run-{number}") == "")
+        clock.advance(minutes=30)
+    assert took == [True, True, True, False, False, False, False, False]
+    clock.advance(hours=21)
+    assert breaker.take("leaver", "next") == ""
+
+
+def test_workflows_have_slots_of_their_own_and_one_beyond_the_limit_counts() -> None:
+    breaker = Breaker(store=MemoryStateStore(), clock=FakeClock(), policy=POLICY)
+    assert (
+        not breaker.take("leaver", "a", beyond=True)
+        and not breaker.take("leaver", "b", beyond=True)
+        and not breaker.take("leaver", "c", beyond=True)
+    )
+    assert "3 leaver runs" in breaker.take("leaver", "d")
+    assert breaker.take("mover", "d") == ""
+
+
+@pytest.mark.parametrize(("active", "allowed"), [(0, 2), (199, 2), (300, 3), (1000, 10)])
+def test_a_share_of_the_active_people_is_the_limit_where_it_is_more(active: int, allowed: int) -> None:
+    store = MemoryStateStore()
+    breaker = Breaker(store=store, clock=FakeClock(), policy=replace(POLICY, hourly_share=0.01, daily_share=0.5))
+    for number in range(active):
+        store.put_index(ACTIVE, f"local|person:{number}", {})
+    breaker.count_active()
+    assert sum(breaker.take("leaver", f"r{number}") == "" for number in range(20)) == allowed
+
+
+class Racing:
+    """A store in which the others go first: before a replace, the next of ``others`` acts."""
+
+    def __init__(self, inner: MemoryStateStore, others: list[str], breaker: Breaker) -> None:
+        self._inner, self._others, self._breaker = inner, others, breaker
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def replace_shared(self, *args: object, **kwargs: object) -> str:
+        if self._others:
+            self._breaker.take("leaver", self._others.pop())
+        return self._inner.replace_shared(*args, **kwargs)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=6), st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6), st.integers(1, 5))
+def test_two_workers_never_take_the_last_slot_both(others: list[str], mine: list[str], limit: int) -> None:
+    store, clock = MemoryStateStore(), FakeClock()
+    policy = BreakerPolicy(hourly_min=limit, hourly_share=0, daily_min=limit, daily_share=0)
+    plain = Breaker(store=store, clock=clock, policy=policy)
+    racing = Breaker(store=Racing(store, others, plain), clock=clock, policy=policy)  # type: ignore[arg-type]
+    for run in mine:
+        racing.take("leaver", run)
+    taken = (store.read_shared("breaker")[1] or {})["slots"]["leaver"]
+    assert len(taken) <= limit
+
+
+def test_a_row_that_others_change_all_the_time_is_a_lost_race_and_no_slot() -> None:
+    class Contended(MemoryStateStore):
+        def replace_shared(self, *args: object, **kwargs: object) -> str:
+            raise LostRace("theirs")
+
+    with pytest.raises(LostRace):
+        Breaker(store=Contended(), clock=FakeClock(), policy=POLICY).take("leaver", "x")
+
+
+# --- what is held
+
+
+def test_only_the_excess_is_held_and_nothing_happens_to_it_however_long_it_takes() -> None:
+    world = company(6)
+    leave(world, *range(6))
+    minutes(world, 60 * 30)
+    assert offboarded(world) == 2
+    held = HeldBook(world.store).listed()
+    assert [change.partition.rpartition(":")[2] for change in held] == ["p2", "p3", "p4", "p5"]
+    assert all(world.desk.users[number].active for number in (2, 3, 4, 5))
+    assert world.actions("p2").count("held") == 1 and world.actions("p2").count("alert") == 1
+    assert world.app.health()[1]["held"] == 4 and world.app.health()[1]["alerts"] <= 1
+
+
+def test_what_is_released_runs_once_and_counts() -> None:
+    world = company(4)
+    leave(world, *range(4))
+    decide(world, HeldDecision.RELEASE, 2)
+    minutes(world, 5)
+    assert offboarded(world) == 3 and not world.desk.users[2].active
+    assert world.app.health()[1]["held"] == 1
+    minutes(world, 120)
+    assert offboarded(world) == 3
+    decide(world, HeldDecision.RELEASE, 3)
+    minutes(world, 5)
+    assert offboarded(world) == 4 and world.app.health()[1]["held"] == 0
+
+
+def test_what_is_discarded_starts_nothing_and_is_not_held_again() -> None:
+    world = company(4)
+    leave(world, *range(4))
+    decide(world, HeldDecision.DISCARD, 2, 3)
+    minutes(world, 120)
+    assert offboarded(world) == 2 and world.app.health()[1]["held"] == 0
+    world.look("p2")
+    minutes(world, 5)
+    assert offboarded(world) == 2 and "hold discarded" in world.actions("p2")
+
+
+def test_whoever_is_active_again_is_let_go_of_and_may_leave_another_day() -> None:
+    world = company(4)
+    leave(world, *range(4))
+    for number in (2, 3):
+        world.directory.change(f"p{number}", account_enabled=True)
+        world.look(f"p{number}")
+    minutes(world, 5)
+    assert world.app.health()[1]["held"] == 0 and "hold ended" in world.actions("p2")
+    assert [str(view.run.status) for view in world.runs() if view.run.workflow == "leaver"] == ["verified", "verified"]
+    world.pass_time(hours=25)
+    leave(world, 2)
+    minutes(world, 5)
+    assert offboarded(world) == 3
+
+
+def test_somebody_who_is_gone_for_good_stays_held_and_runs_when_released() -> None:
+    world = company(3)
+    leave(world, 0, 1)
+    world.directory.purge("p2")
+    world.look("p2")
+    minutes(world, 10)
+    assert world.app.health()[1]["held"] == 1
+    decide(world, HeldDecision.RELEASE, 2)
+    minutes(world, 10)
+    assert offboarded(world) == 3
+
+
+def test_a_held_change_survives_a_restart_and_an_open_joiner_goes_on_meanwhile() -> None:
+    world = company(3)
+    world.put(person("new", groups=("ITSM-NewJoiner",)))
+    world.look("new")
+    leave(world, 0, 1)
+    world.directory.change("new", account_enabled=True)
+    world.restart()
+    leave(world, 2)
+    world.restart()
+    minutes(world, 10)
+    assert world.app.health()[1]["held"] == 1
+    assert [str(view.run.status) for view in world.runs()][-3:] == ["verified"] * 3
+
+
+def test_the_index_of_the_active_follows_who_comes_and_goes() -> None:
+    world = company(4, BreakerPolicy())
+    assert len(world.store.list_index(ACTIVE)) == 4
+    leave(world, 0, 1)
+    minutes(world, 2)
+    assert len(world.store.list_index(ACTIVE)) == 2 and not world.store.list_index(HELD)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_whoever_comes_first_takes_the_slots_and_all_run_in_the_end(order: tuple[int, ...]) -> None:
+    world = company(3)
+    leave(world, *order)
+    assert [change.partition.rpartition(":")[2] for change in HeldBook(world.store).listed()] == [f"p{order[2]}"]
+    decide(world, HeldDecision.RELEASE, *range(3))
+    minutes(world, 5)
+    assert offboarded(world) == 3
+
+
+def test_a_slot_taken_before_a_crash_is_the_one_that_the_repeat_uses() -> None:
+    world = company(3, replace(POLICY, hourly_min=1, daily_min=1))
+    inner = world.store.commit
+    struck: list[int] = []
+
+    def crash(commit: object) -> str:
+        if not struck and any(row.name.startswith("run.") for row in commit.put):  # type: ignore[attr-defined]
+            struck.append(1)
+            raise KeyboardInterrupt
+        return inner(commit)  # type: ignore[arg-type]
+
+    world.store.commit = crash
+    with pytest.raises(KeyboardInterrupt):
+        leave(world, 0)
+    world.restart()
+    world.look("p0")
+    leave(world, 1)
+    world.pass_time(timedelta(minutes=5))
+    assert struck and offboarded(world) == 1 and world.app.health()[1]["held"] == 1
