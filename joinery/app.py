@@ -17,6 +17,7 @@ from joinery.engine.dispatch import Dispatcher
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, group_subject, person_subject
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
+from joinery.engine.health import STARTED, SUBSCRIBED, Health
 from joinery.engine.journal import Head
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import DUE
@@ -26,7 +27,6 @@ from joinery.engine.readside import ReadSide
 from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
 from joinery.engine.sweeps import Sweeper, SweepReport
 from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
-from joinery.health import STARTED, SUBSCRIBED, Health
 
 _log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
+from joinery.engine.health import Health
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
@@ -23,7 +24,6 @@ from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.engine.sweeps import Sweeper
-from joinery.health import Health
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
