@@ -131,6 +131,13 @@ class ServiceDesk(Protocol):
         """Ask again, in a request of its own, whether it is so. Raises TryLater or Refused."""
 
 
+class CallBudget(Protocol):
+    """How many calls to the desk are left, for all workers together. Asked right before each call: reads, writes, repeats and tokens."""
+
+    def spend(self, n: int = 1) -> None:
+        """Count ``n`` calls that are about to be made. Raises BudgetSpent or StoreUnavailable; then none may be made."""
+
+
 # --- the store -------------------------------------------------------------------------------------------------------
 
 

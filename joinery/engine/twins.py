@@ -15,7 +15,7 @@ from joinery.engine.journal import Check, StepState, effect_key
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.retry import BUSY, REFUSED, EngineTiming
-from joinery.errors import OutcomeUnknown, Refused, TryLater
+from joinery.errors import BudgetSpent, OutcomeUnknown, Refused, TryLater
 
 
 class TwinChecks:
@@ -31,10 +31,17 @@ class TwinChecks:
     def carry_out(self, partition: Partition) -> None:
         """Settle every check that is due, a commit each. Raises LostRace or StoreUnavailable."""
         now = self._clock.now()
-        for check in sorted(partition.checks.values(), key=lambda check: check.due):
-            if check.due <= now:
+        due = sorted((check for check in partition.checks.values() if check.due <= now), key=lambda check: check.due)
+        for number, check in enumerate(due):
+            try:
                 self._settle(partition, check)
+            except BudgetSpent as spent:
+                # No trouble, and no try: all of them come back together when there are calls again.
+                for waiting in due[number:]:
+                    partition.save_check(replace(waiting, due=now + (spent.after or timedelta(0))))
                 partition.commit()
+                return
+            partition.commit()
 
     def _settle(self, partition: Partition, check: Check) -> None:
         order: Order = codec.untag(check.order)
@@ -54,6 +61,8 @@ class TwinChecks:
             for identity, result in others:
                 if isinstance(result, TicketRef) and not self._mark(check, identity, ours=ours):
                     unmarked.append(identity)
+        except BudgetSpent:
+            raise
         except (TryLater, Refused, OutcomeUnknown) as error:
             self._again(partition, check, error)
             return
