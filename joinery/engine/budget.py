@@ -126,6 +126,10 @@ class LeasedCallBudget:
             missing = self._block - (self._calls - ledger.taken())
             if missing > 0:
                 # Nothing is written: our own settled calls come free for ourselves all the same, the others' view is the careful one.
+                if ledger.corrected:
+                    # Or else what lies in the future would be put off anew by every read.
+                    with suppress(LostRace):
+                        self._store.replace_shared(CALLS, ledger.document(), expected=etag)
                 pause = ledger.freed_at(missing, self._counts_for) - at
                 self._nothing_until = now + (min(pause, _ASK_AGAIN.total_seconds()) if ledger.leases else pause)
                 _log.info("call budget spent", extra={"action": "budget_spent", "seconds": math.ceil(self._nothing_until - now)})
@@ -192,23 +196,22 @@ class _Ledger:
     spent: Counter[int]
     #: Lease -> calls, and until when they may be made.
     leases: dict[str, tuple[int, int]]
+    #: Something lay in the future.
+    corrected: bool = False
 
     @classmethod
     def read(cls, row: Document | None, now: float, counts_for: float, slack: float) -> _Ledger:
         """What still counts. A moment in the future is a clock that was corrected: it counts from now on, not for hours."""
         row = row or {}
-        latest = math.ceil(now + slack)
+        latest = math.ceil(now + slack) + _BUCKET
         spent: Counter[int] = Counter()
         for at, calls in row.get("spent", ()):
             if now < at + counts_for:
-                spent[min(at, latest + _BUCKET)] += calls
-        life = math.ceil(LEASE_LIFE.total_seconds())
-        leases = {
-            identity: (calls, min(until, latest + life))
-            for identity, (calls, until) in row.get("leases", {}).items()
-            if now < until + counts_for
-        }
-        return cls(spent=spent, leases=leases)
+                spent[min(at, latest)] += calls
+        last = latest + math.ceil(LEASE_LIFE.total_seconds())
+        held = {one: (calls, until) for one, (calls, until) in row.get("leases", {}).items() if now < until + counts_for}
+        corrected = any(at > latest for at, _ in row.get("spent", ())) or any(until > last for _, until in held.values())
+        return cls(spent=spent, leases={one: (calls, min(until, last)) for one, (calls, until) in held.items()}, corrected=corrected)
 
     def document(self) -> Document:
         """As it is stored."""
