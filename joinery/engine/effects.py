@@ -142,8 +142,6 @@ class Effects:
                 result = self._desk.perform(order, step.key, within=self._timing.call_deadline)
                 step = replace(step, result=codec.tag(result))
             seen = self._desk.read_back(order, step.key, result)
-        except BudgetSpent as error:
-            raise self._without_calls(step, error) from None
         except (TryLater, Refused, OutcomeUnknown) as error:
             return self._not_read(step, error)
         return self._remember_verification(step, seen)
@@ -242,7 +240,9 @@ class Effects:
             return self._remember_verification(step, ReadBack(ok=False, detail=str(error)))
         now = self._clock.now()
         if isinstance(error, BudgetSpent):
-            return self._save(step, due=now + (error.after or timedelta(0)), trouble=str(error))
+            pause = error.after or timedelta(0)
+            first = step.first_tried_at + pause if step.first_tried_at else None
+            return self._save(step, due=now + pause, first_tried_at=first, trouble=step.trouble or str(error))
         decision = BUSY.decide(
             now=now,
             first_tried_at=step.first_tried_at or now,
