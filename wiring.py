@@ -95,6 +95,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from adapters.webhooks.alerts import AlertWebhook
     from joinery.assembly import Ports, assemble
     from joinery.engine.alerts import LogOnly
+    from joinery.engine.budget import SLACK, LeasedCallBudget
     from joinery.engine.retry import EngineTiming
     from workflows import CATALOGUE
 
@@ -124,6 +125,10 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     graph = GraphClient(graph_root, tokens, clock=clock)
     directory = replacements.get("directory", lambda inner: inner)(GraphDirectory(graph, clock=clock))
     subscriptions = replacements.get("subscriptions", lambda inner: inner)(GraphSubscriptions(graph_root, tokens, clock=clock))
+    budget = None
+    if settings.call_budget is not None:
+        slack = max(SLACK, settings.call_deadline)
+        budget = LeasedCallBudget(store, clock=clock, randomness=randomness, calls=settings.call_budget, slack=slack)
     halo_root = settings.halo_url.rstrip("/")
     halo = HaloClient(
         f"{halo_root}/api",
@@ -133,6 +138,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         tenant=settings.halo_tenant,
         scope=settings.halo_scope,
         clock=clock,
+        budget=budget,
     )
     desk = replacements.get("desk", lambda inner: inner)(
         HaloServiceDesk(
@@ -169,6 +175,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         engine.close,
         graph.close,
         tokens.close,
+        *((budget.close,) if budget else ()),
         halo.close,
     )
     return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)

@@ -4,6 +4,7 @@
 
     JoineryError
     ├── TryLater(after)          not done, certainly; ask again after a pause
+    │   ├── BudgetSpent          our own call budget for the desk is spent: nobody is in trouble, nothing was sent
     │   ├── StoreUnavailable     the state store does not answer
     │   └── QueueUnavailable     the bus does not answer
     ├── OutcomeUnknown           it may have been done: look before you repeat
@@ -34,6 +35,13 @@ class TryLater(JoineryError):
     def __init__(self, message: str, *, after: timedelta | None = None) -> None:
         super().__init__(message)
         self.after = after
+
+
+class BudgetSpent(TryLater):
+    """No call to the desk is left in this window; ``after`` says when to come back. Not the desk's trouble: it is no failed try."""
+
+    def __init__(self, message: str, *, after: timedelta) -> None:
+        super().__init__(message, after=after)
 
 
 class StoreUnavailable(TryLater):

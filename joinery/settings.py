@@ -77,6 +77,11 @@ class Settings:
     halo_client_id: str = _setting("JOINERY_HALO_CLIENT_ID", "joinery", "client id of the API application in Halo")
     halo_client_secret: Secret = _setting("JOINERY_HALO_CLIENT_SECRET", Secret("local"), "client secret of the API application in Halo")
     halo_key_field: str = _setting("JOINERY_HALO_KEY_FIELD", "CFjoineryKey", "custom field of Halo's tickets that holds the key")
+    halo_calls: int | None = _setting(
+        "JOINERY_HALO_CALLS",
+        None,
+        "calls to Halo in any 5 minutes, all workers together, 25 to 700; default 300, with the stand-ins 700; 0: a Halo without a limit",
+    )
     client_state: Secret = _setting("JOINERY_CLIENT_STATE", Secret(""), "secret that proves a notification; `joinery up` makes one")
     client_state_previous: Secret = _setting("JOINERY_CLIENT_STATE_PREVIOUS", Secret(""), "the one before, valid during rotation")
     settle_seconds: float | None = _setting("JOINERY_SETTLE_SECONDS", None, "settle time and second look, instead of policy's")
@@ -148,6 +153,9 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 wrong(name, f"is {value:g}", f"Use a number of seconds from {low:g} to {high:g}.")
+        if self.halo_calls is not None and self.halo_calls != 0 and not 25 <= self.halo_calls <= 700:
+            remedy = "Use 25 to 700: with fewer some steps never get the calls they need; 0 means that Halo has no limit."
+            wrong("halo_calls", f"is {self.halo_calls}", remedy)
         for name in ("client_state", "client_state_previous"):
             if len(getattr(self, name).reveal()) > 128:
                 wrong(name, "is longer than 128 characters", "Graph keeps at most 128; 64 hexadecimal digits are plenty.")
@@ -193,13 +201,20 @@ class Settings:
             return timedelta(seconds=self.search_lag_seconds)
         return timedelta(seconds=2 if on_loopback(self.halo_url) else 60)
 
+    @property
+    def call_budget(self) -> int | None:
+        """Calls to Halo in any 5 minutes, all workers together; None where there is no limit."""
+        if self.halo_calls is None:
+            return 700 if on_loopback(self.halo_url) else 300
+        return self.halo_calls or None
+
     def shown(self) -> list[tuple[str, str, str]]:
         """(environment variable, value with secrets as stars, meaning) of every setting."""
         return [(one.metadata["env"], _text(getattr(self, one.name)), one.metadata["help"]) for one in fields(self)]
 
 
 def _parse(kind: str, text: str) -> Any:
-    if kind == "int":
+    if kind.startswith("int"):
         return int(text) if re.fullmatch(r"-?\d{1,9}", text.strip()) else _refuse("Use a whole number")
     if kind.startswith("float"):
         try:

@@ -21,6 +21,7 @@ from joinery.assembly import Ports, assemble
 from joinery.domain.person import Person
 from joinery.domain.policy import BreakerPolicy, Policy, Ring, WorkflowPolicy
 from joinery.engine.alerts import LogOnly
+from joinery.engine.budget import LeasedCallBudget
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
 from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore, SeededRandomness
 from joinery.engine.memory_desk import MemoryServiceDesk
@@ -83,7 +84,7 @@ def person(identity: str, **fields: Any) -> Person:
 
 
 class World:
-    """Directory, desk, store, queue and clock in memory, and the App over them."""
+    """Directory, desk, store, queue and clock in memory, and the App over them. ``desk_calls``: the call budget per 5 minutes, if any."""
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class World:
         store: Any = None,
         desk: Any = None,
         alerts: AlertSink | None = None,
+        desk_calls: int | None = None,
     ) -> None:
         if catalogue is None:
             from workflows import CATALOGUE
@@ -112,12 +114,15 @@ class World:
         self._timing = timing or EngineTiming()
         self._randomness = SeededRandomness(seed)
         self._alerts = alerts or LogOnly()
+        self._desk_calls = desk_calls
         for name in self.policy.watched_groups:
             self.directory.put_group(f"g-{name}".lower(), name=name)
         self.app = self.restart()
 
     def restart(self) -> App:
         """A new process over the same store, queue and outside world."""
+        if self._desk_calls is not None:
+            self.desk.budget = LeasedCallBudget(self.store, clock=self.clock, randomness=self._randomness, calls=self._desk_calls)
         ports = Ports(
             clock=self.clock,
             randomness=self._randomness,

@@ -16,7 +16,7 @@ import tenacity
 
 from adapters.halo.answers import ShortTrouble, Unauthorised, from_exception, from_status, unreadable
 from adapters.halo.deadline import EXTENSION, Deadline, DeadlineTransport
-from joinery.engine.ports import Clock
+from joinery.engine.ports import CallBudget, Clock
 from joinery.errors import Refused, TryLater
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class HaloClient:
         auth_url: the authorisation server; ``/token`` is added unless it is there.
         tenant: goes into the query of the token request; empty for custom domains and on-premises.
         transport: another way to send, for tests; whoever passes one also sees to its deadlines.
+        budget: asked right before every request. All of them count at Halo, repeats and tokens too (Halo reference 2.5 and the
+            table of section 1: the token endpoint answers 429 as well). None: a Halo without a limit.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class HaloClient:
         *,
         clock: Clock,
         reads_within: timedelta = timedelta(seconds=20),
+        budget: CallBudget | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._base = base_url.rstrip("/")
@@ -65,6 +68,7 @@ class HaloClient:
         self._tenant = {"tenant": tenant} if tenant else None
         self._clock = clock
         self._reads_within = reads_within
+        self._budget = budget
         self._sleep = sleep
         tls = "https" in (urlsplit(self._base).scheme, urlsplit(self._token_url).scheme)
         self._http = httpx.Client(
@@ -171,6 +175,9 @@ class HaloClient:
         return self._judged(request, what, deadline, write=write)
 
     def _judged(self, request: httpx.Request, what: str, deadline: Deadline, *, write: bool) -> Any:
+        if self._budget is not None:
+            self._budget.spend()
+        # Looked at after the budget, which may have had to ask a slow store: from here on nothing lies before the call.
         remaining = deadline.remaining
         if remaining <= 0:
             raise TryLater(f"{what}: not sent, the call's time was used up")

@@ -18,7 +18,7 @@ from joinery.engine.journal import Check, StepState, effect_key
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.retry import BUSY, REFUSED, EngineTiming
-from joinery.errors import OutcomeUnknown, Refused, StoreUnavailable, TryLater
+from joinery.errors import BudgetSpent, OutcomeUnknown, Refused, StoreUnavailable, TryLater
 
 
 class LateChecks:
@@ -38,14 +38,21 @@ class LateChecks:
     def carry_out(self, partition: Partition, pauses: Pauses) -> None:
         """Settle every check that is due, a commit each; one whose workflow is paused waits. Raises LostRace or StoreUnavailable."""
         now = self._clock.now()
-        for check in sorted(partition.checks.values(), key=lambda check: check.due):
-            if check.due > now:
-                continue
+        due = sorted((check for check in partition.checks.values() if check.due <= now), key=lambda check: check.due)
+        for number, check in enumerate(due):
             if pauses.reason_for(check.run.partition("-")[0]) is not None:
                 # A moment that has passed would hide the later ones from whoever wakes this partition.
                 partition.save_check(replace(check, due=now + self._timing.pause_recheck))
-            else:
+                partition.commit()
+                continue
+            try:
                 self._settle(partition, check)
+            except BudgetSpent as spent:
+                # No trouble, and no try: all of them come back together when there are calls again.
+                for waiting in due[number:]:
+                    partition.save_check(replace(waiting, due=now + (spent.after or timedelta(0))))
+                partition.commit()
+                return
             partition.commit()
 
     def _settle(self, partition: Partition, check: Check) -> None:
@@ -55,7 +62,7 @@ class LateChecks:
                 self._look_for_twins(partition, check, order)
             else:
                 self._read_again(partition, check, order)
-        except StoreUnavailable:
+        except (StoreUnavailable, BudgetSpent):
             raise
         except (TryLater, Refused, OutcomeUnknown) as error:
             self._again(partition, check, error)

@@ -19,7 +19,7 @@ from joinery.engine.journal import Check, Run, Step, StepState, effect_key
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.retry import BUSY, REFUSED, EngineTiming, RetryPolicy
-from joinery.errors import OutcomeUnknown, Refused, StoreUnavailable, TryLater, Waiting
+from joinery.errors import BudgetSpent, OutcomeUnknown, Refused, StoreUnavailable, TryLater, Waiting
 
 #: How the trouble of a step begins that the desk refused.
 REFUSED_PREFIX = "refused: "
@@ -72,6 +72,8 @@ class Effects:
         except StoreUnavailable:
             # Our own memory failed, not the desk: what is open stays open, and is looked up when the store answers again.
             raise
+        except BudgetSpent as error:
+            raise self._without_calls(step, error) from None
         except TryLater as error:
             return self._later(step, str(error), BUSY, asked=error.after, said=error.said)
         except Refused as error:
@@ -94,6 +96,8 @@ class Effects:
         order: Order = codec.untag(step.order)
         try:
             found = self._found_after_deadline(step, order)
+        except BudgetSpent as error:
+            raise self._without_calls(step, error) from None
         except (TryLater, Refused) as error:
             decision = BUSY.decide(
                 now=self._clock.now(),
@@ -235,6 +239,10 @@ class Effects:
         if isinstance(error, Refused):
             return self._remember_verification(step, ReadBack(ok=False, detail=str(error)))
         now = self._clock.now()
+        if isinstance(error, BudgetSpent):
+            pause = error.after or timedelta(0)
+            first = step.first_tried_at + pause if step.first_tried_at else None
+            return self._save(step, due=now + pause, first_tried_at=first, trouble=step.trouble or str(error))
         decision = BUSY.decide(
             now=now,
             first_tried_at=step.first_tried_at or now,
@@ -303,6 +311,22 @@ class Effects:
                 self._partition.alert(trouble, run=self._run.id, step=step.name)
         self._save(latest, state=state, due=at, tries=latest.tries + 1, trouble=trouble, first_tried_at=first)
         raise Waiting(until=at, why=f"{step.name}: {trouble}")
+
+    def _without_calls(self, step: Step, spent: BudgetSpent) -> Waiting:
+        """Nobody is in trouble and nothing was sent: no try, no audit entry, and the time that passes does not count for the horizon."""
+        pause = spent.after or timedelta(0)
+        latest = self._partition.steps.get(self._run.seq, {}).get(step.name, step)
+        # As in _later: the intent that this very try committed is settled, one that was found open is not.
+        settled = latest.state is StepState.INTENT and step.state is not StepState.INTENT
+        self._save(
+            latest,
+            state=StepState.RETRY if settled else latest.state,
+            due=self._clock.now() + pause,
+            first_tried_at=step.first_tried_at + pause if step.first_tried_at else None,
+            # What the desk said stays on record: whether a step is refused must not depend on our budget.
+            trouble=latest.trouble or str(spent),
+        )
+        return Waiting(until=self._clock.now() + pause, why=f"{step.name}: {spent}")
 
     def _unknown(self, step: Step, trouble: str) -> Step:
         step = self._partition.steps[self._run.seq].get(step.name, step) if self._run.seq in self._partition.steps else step

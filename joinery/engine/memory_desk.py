@@ -27,7 +27,7 @@ from joinery.domain.tickets import (
     UserRef,
 )
 from joinery.engine.memory_desk_things import SOME_DAY, DeskAgent, DeskCall, DeskNote, DeskTicket, DeskUser
-from joinery.engine.ports import Clock
+from joinery.engine.ports import CallBudget, Clock
 from joinery.errors import OutcomeUnknown, Refused
 
 
@@ -57,10 +57,13 @@ class MemoryServiceDesk:
         policy: DeskPolicy | None = None,
         search_lag: timedelta = timedelta(seconds=2),
         index_lag: timedelta = timedelta(0),
+        budget: CallBudget | None = None,
     ) -> None:
         self.search_lag = search_lag
         #: How long a new ticket or user stays invisible to ``find`` and ``find_similar``; a read by id shows it at once.
         self.index_lag = index_lag
+        #: Asked once for every call of the port; None: as many as you like.
+        self.budget = budget
         self.users: list[DeskUser] = []
         self.tickets: list[DeskTicket] = []
         self.agents: list[DeskAgent] = []
@@ -324,6 +327,8 @@ class MemoryServiceDesk:
     def _received(self, method: str, order: Order, key: str) -> _Trouble | None:
         """Note the call; return the trouble that waits for a write, raise the one that waits for a read."""
         self._land()
+        if self.budget is not None:
+            self.budget.spend()
         self.calls.append(DeskCall(method=method, order=order, key=key))
         for index, trouble in enumerate(self._troubles):
             if trouble.method == method and (trouble.asks is None or isinstance(order, trouble.asks)):

@@ -138,6 +138,13 @@ class AlertSink(Protocol):
         """Tell them once more than needed rather than not at all. Never raises."""
 
 
+class CallBudget(Protocol):
+    """How many calls to the desk are left, for all workers together. Asked right before each call: reads, writes, repeats and tokens."""
+
+    def spend(self, n: int = 1) -> None:
+        """Count ``n`` calls that are about to be made. Raises BudgetSpent or StoreUnavailable; then none may be made."""
+
+
 # --- the store -------------------------------------------------------------------------------------------------------
 
 

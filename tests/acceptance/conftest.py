@@ -13,6 +13,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """One `joinery up` per module, with short deadlines; tests make people of their own and take their faults away."""
     settings = {
         "JOINERY_HALO_CLIENT_ID": "local",
+        "JOINERY_HALO_CALLS": "0",
         "JOINERY_CALL_DEADLINE_SECONDS": "1",
         "JOINERY_SEARCH_LAG_SECONDS": "0.3",
         "JOINERY_TWIN_CHECK_SECONDS": "6",

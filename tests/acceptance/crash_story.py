@@ -22,6 +22,7 @@ _LAUNCHER = Path(__file__).with_name("crashing.py")
 #: A crash leaves intents open, and each is waited for until its deadline and the search lag are over.
 _BRISK = {
     "JOINERY_HALO_CLIENT_ID": "local",
+    "JOINERY_HALO_CALLS": "0",
     "JOINERY_CALL_DEADLINE_SECONDS": "0.6",
     "JOINERY_SEARCH_LAG_SECONDS": "0.1",
     "JOINERY_SETTLE_SECONDS": "0",

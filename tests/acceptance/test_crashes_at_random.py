@@ -20,7 +20,12 @@ pytestmark = pytest.mark.servers
 
 _CAMPAIGN = bool(os.environ.get("JOINERY_CAMPAIGN"))
 _KILLS, _PEOPLE = (40, 60) if _CAMPAIGN else (4, 10)
-_BRISK = {"JOINERY_CALL_DEADLINE_SECONDS": "1", "JOINERY_SEARCH_LAG_SECONDS": "0.3", "JOINERY_HALO_CLIENT_ID": "local"}
+_BRISK = {
+    "JOINERY_CALL_DEADLINE_SECONDS": "1",
+    "JOINERY_SEARCH_LAG_SECONDS": "0.3",
+    "JOINERY_HALO_CLIENT_ID": "local",
+    "JOINERY_HALO_CALLS": "0",
+}
 
 
 class _Load:
