@@ -156,7 +156,7 @@ def meaning_of(error: Exception) -> Meaning:
 
 def error_for(error: Exception) -> Exception:
     """The error of ours for an exception from the SDK. Its text names codes and ids only; the SDK's may hold addresses of rows."""
-    said = f"the table service: {_words(error)}"
+    said = f"the table service {_words(error)}"
     match meaning_of(error):
         case Meaning.CONFLICT:
             return Conflict(said)
@@ -180,8 +180,8 @@ def _code(error: HttpResponseError) -> str:
 
 def _words(error: Exception) -> str:
     if not isinstance(error, HttpResponseError) or error.status_code is None:
-        return type(error).__name__
-    return f"{error.status_code} {_code(error)} [request {_header(error, 'x-ms-request-id') or 'without id'}]"
+        return f"does not answer ({type(error).__name__})"
+    return f"says {error.status_code} {_code(error)} [request {_header(error, 'x-ms-request-id') or 'without id'}]"
 
 
 def _retry_after(error: Exception) -> timedelta | None:
