@@ -219,16 +219,22 @@ class TableStateStore:
         try:
             self._calls.create_table()
         except Conflict:
-            # It is there. Another worker that starts in this moment may have put rows into it, with the schema before them.
-            if self._calls.page("", size=1)[0] and (made := self._schema()) is not None:
-                return made
-            if self._calls.page("", size=1)[0]:
+            if self._holds_rows():
+                # Another worker that starts in this moment puts the schema into it before any other row.
+                if (made := self._schema()) is not None:
+                    return made
                 remedy = "Choose another JOINERY_TABLES_NAME; the table was left as it is."
                 raise _finding("holds rows of another program", remedy, self._calls.place) from None
         # A conflict: two workers started together, or the answer to our own try was lost.
         with contextlib.suppress(Conflict):
             self._calls.create({"PartitionKey": _SCHEMA, "RowKey": _HEAD, "version": _VERSION})
         return self._calls.get(_SCHEMA, _HEAD)
+
+    def _holds_rows(self) -> bool:
+        page, token = self._calls.page("PartitionKey ge ''", size=1)
+        while not page and token is not None:
+            page, token = self._calls.page("PartitionKey ge ''", size=1, after=token)
+        return bool(page)
 
     def _check(self, schema: TableEntity) -> None:
         version = schema.get("version")

@@ -11,7 +11,7 @@ from product import Product, free_ports, product
 from tales import joined, left, made, verified
 
 if TYPE_CHECKING:
-    from conftest import Azurite
+    from table_service import Azurite
 
 pytestmark = pytest.mark.servers
 
