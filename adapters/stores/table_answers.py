@@ -179,6 +179,8 @@ def _code(error: HttpResponseError) -> str:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, ClientAuthenticationError) and error.status_code is None:
+        return f"was not asked, because there is no token for it ({type(error).__name__})"
     if not isinstance(error, HttpResponseError) or error.status_code is None:
         return f"does not answer ({type(error).__name__})"
     return f"says {error.status_code} {_code(error)} [request {_header(error, 'x-ms-request-id') or 'without id'}]"

@@ -69,6 +69,12 @@ def test_an_answer_becomes_an_error_that_says_what_to_do_and_names_no_row(status
     assert "ada" not in str(error)
 
 
+def test_an_identity_without_a_token_is_denied_and_its_long_story_is_left_out() -> None:
+    error = error_for(sdk.ClientAuthenticationError("EnvironmentCredential: ... ManagedIdentityCredential: ..."))
+    assert isinstance(error, Denied)
+    assert "no token" in str(error) and "Environment" not in str(error)
+
+
 def test_a_transaction_says_which_operation_failed() -> None:
     error = TableTransactionError(message="7:The specified resource does not exist.")
     error.status_code, error.error_code = 404, "ResourceNotFound"  # type: ignore[assignment]
