@@ -19,10 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adapters.queues.engine import QueueEngine
+    from adapters.stores.sqlite import SqliteStateStore
+    from adapters.stores.tables import TableStateStore
     from joinery.app import App
     from joinery.domain.policy import Policy
     from joinery.local import Host
     from joinery.settings import Settings
+
+
+_log = logging.getLogger(__name__)
 
 
 class AppSource:
@@ -90,7 +95,6 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from adapters.queues.embedded import EmbeddedQueue
     from adapters.queues.engine import QueueEngine
     from adapters.queues.journal import SqliteJournal
-    from adapters.stores.sqlite import SqliteStateStore
     from adapters.system import SystemClock, SystemRandomness
     from adapters.webhooks.alerts import AlertWebhook
     from joinery.assembly import Ports, assemble
@@ -108,8 +112,8 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     timing = EngineTiming(call_deadline=settings.call_deadline, twin_check_after=timedelta(seconds=settings.twin_check_seconds))
 
     settings.data.mkdir(parents=True, exist_ok=True)
-    sqlite = SqliteStateStore(settings.data / "state.db")
-    store = replacements.get("store", lambda inner: inner)(sqlite)
+    kept = open_store(settings)
+    store = replacements.get("store", lambda inner: inner)(kept)
     engine = QueueEngine(clock, SqliteJournal(settings.data / "queue.db"), name=settings.queue_name)
     queue = replacements.get("queue", lambda inner: inner)(EmbeddedQueue(engine))
 
@@ -171,7 +175,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     )
     closers: tuple[Callable[[], None], ...] = (
         *((hook.close,) if hook else ()),
-        sqlite.close,
+        kept.close,
         engine.close,
         graph.close,
         tokens.close,
@@ -179,6 +183,43 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         halo.close,
     )
     return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)
+
+
+def open_store(settings: Settings, *, existing: bool = False) -> SqliteStateStore | TableStateStore:
+    """The state store that settings choose; with ``existing``, only one that is there already.
+
+    Raises:
+        ConfigurationError: it is foreign, damaged, missing, or refuses our credentials.
+        StoreUnavailable: a file is locked. A service that does not answer yet is no reason not to start: its messages wait for it.
+    """
+    if settings.store == "tables":
+        from adapters.stores.table_calls import TableCalls, table_client
+        from adapters.stores.tables import TableStateStore
+        from joinery.errors import StoreUnavailable
+
+        # At INFO the SDK logs the address of every row.
+        logging.getLogger("azure").setLevel(logging.WARNING)
+        client = table_client(settings.tables_name, url=settings.tables_url, connection=settings.tables_connection.reveal())
+        tables = TableStateStore(TableCalls(client), create=not existing)
+        try:
+            tables.open()
+        except StoreUnavailable as error:
+            _log.warning("state store not reached", extra={"action": "store_not_reached", "error": str(error)})
+        except BaseException:
+            tables.close()
+            raise
+        return tables
+
+    from adapters.stores.sqlite import SqliteStateStore
+
+    path = settings.data / "state.db"
+    if existing and not path.is_file():
+        from joinery.errors import ConfigurationError, Finding
+
+        # In full: a relative folder depends on where the command was given.
+        remedy = "Start `joinery up` there first, or name its data folder with --data."
+        raise ConfigurationError([Finding(place=str(path.parent.absolute()), problem="holds no state.db", remedy=remedy)])
+    return SqliteStateStore(path)
 
 
 def _check(settings: Settings) -> None:

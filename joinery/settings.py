@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from joinery.errors import ConfigurationError, Finding
 
 #: What there is to choose from.
-STORES, QUEUES = ("sqlite",), ("embedded",)
+STORES, QUEUES = ("sqlite", "tables"), ("embedded",)
 #: Variables that only the command reads.
 COMMAND_ONLY = ("JOINERY_EMPTY", "JOINERY_NO_PLAY")
 
@@ -55,7 +56,16 @@ class Settings:
         "JOINERY_DEPLOYMENT", "local", "name of this deployment, part of every key; letters, digits and -, at most 20"
     )
     policy: Path = _setting("JOINERY_POLICY", Path("config/policy.toml"), "the policy file")
-    store: str = _setting("JOINERY_STORE", "sqlite", "where state is kept")
+    store: str = _setting(
+        "JOINERY_STORE", "sqlite", "where state is kept: sqlite (a file in the data folder) or tables (Azure Table Storage)"
+    )
+    tables_url: str = _setting(
+        "JOINERY_TABLES_URL", "", "https://ACCOUNT.table.core.windows.net, entered as the managed identity of this machine"
+    )
+    tables_connection: Secret = _setting(
+        "JOINERY_TABLES_CONNECTION", Secret(""), "connection string of a storage account, in place of the address; for the emulator too"
+    )
+    tables_name: str = _setting("JOINERY_TABLES_NAME", "joinery", "name of the table; 3 to 63 letters and digits")
     queue: str = _setting("JOINERY_QUEUE", "embedded", "what carries messages")
     data: Path = _setting("JOINERY_DATA", Path(".joinery"), "folder of the SQLite files and of the stand-ins' state")
     queue_name: str = _setting("JOINERY_QUEUE_NAME", "person-messages", "name of the session queue")
@@ -136,6 +146,8 @@ class Settings:
             wrong("deployment", f"is {self.deployment!r}", "Use 1 to 20 letters, digits and hyphens, e.g. prod-eu.")
         if not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", self.graph_tenant):
             wrong("graph_tenant", f"is {self.graph_tenant!r}", "Use the tenant's id or one of its domains, e.g. contoso.onmicrosoft.com.")
+        for name, problem, remedy in self._wrong_about_tables():
+            wrong(name, problem, remedy)
         for name in ("public_url", "graph_url", "graph_authority", "halo_url", "halo_auth_url"):
             if problem := _bad_url(getattr(self, name)):
                 wrong(name, problem, "Use https://host (http is allowed on loopback only), without a query.")
@@ -160,6 +172,24 @@ class Settings:
             if len(getattr(self, name).reveal()) > 128:
                 wrong(name, "is longer than 128 characters", "Graph keeps at most 128; 64 hexadecimal digits are plenty.")
         return findings
+
+    def _wrong_about_tables(self) -> Iterator[tuple[str, str, str]]:
+        """(field, problem, remedy) of each thing that does not fit. No text of a connection string is repeated: it holds a key."""
+        given = [name for name in ("tables_url", "tables_connection") if getattr(self, name)]
+        if self.store == "tables" and not given:
+            remedy = "Use https://ACCOUNT.table.core.windows.net, or put a connection string into JOINERY_TABLES_CONNECTION."
+            yield "tables_url", "is not set, and JOINERY_STORE=tables needs it", remedy
+        if self.store != "tables":
+            for name in given:
+                yield name, f"is set, but JOINERY_STORE is {self.store!r}", "Set JOINERY_STORE=tables, or remove this one."
+        if len(given) == 2:
+            yield "tables_connection", "is set beside JOINERY_TABLES_URL", "Keep one of the two: they may name different accounts."
+        if problem := _bad_url(self.tables_url) or ("" if not self.tables_url or self.tables_url.startswith("https:") else "is not https"):
+            yield "tables_url", problem, "Use https://ACCOUNT.table.core.windows.net; for the emulator, a connection string."
+        if problem := _bad_connection(self.tables_connection.reveal()):
+            yield "tables_connection", problem, "Copy the connection string that the portal shows beside the account's keys."
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,62}", self.tables_name):
+            yield "tables_name", f"is {self.tables_name!r}", "Use 3 to 63 letters and digits, a letter first."
 
     def missing(self) -> list[Finding]:
         """What a real Graph or a real Halo needs, and nobody has set: the credentials of the stand-ins open no other door."""
@@ -275,6 +305,25 @@ def _bad_url(url: str) -> str:
 def _bad_alert_url(url: str) -> str:
     """Such an address may carry its secret in the path or in the query, so it is never repeated."""
     return "is no https address" if url and _bad_url(url.partition("?")[0]) else ""
+
+
+def _bad_connection(text: str) -> str:
+    """What is wrong with a storage connection string, in words that repeat none of it; empty where it is sound."""
+    if not text or text.strip().casefold() == "usedevelopmentstorage=true":
+        return ""
+    pairs = [part.partition("=") for part in text.strip().rstrip(";").split(";")]
+    has = {name.strip().casefold(): value.strip() for name, sign, value in pairs if sign}
+    if len(has) < len(pairs):
+        return "is no list of NAME=VALUE;"
+    if not (has.get("accountname") and has.get("accountkey")) and not (has.get("sharedaccesssignature") and has.get("tableendpoint")):
+        return "names neither AccountName and AccountKey nor TableEndpoint and SharedAccessSignature"
+    try:
+        base64.b64decode(has.get("accountkey", ""), validate=True)
+    except ValueError:
+        return "has an AccountKey that is no base64"
+    if _bad_url(has.get("tableendpoint", "")):
+        return "has a TableEndpoint that is no address, or one without encryption"
+    return ""
 
 
 def on_loopback(url: str) -> bool:

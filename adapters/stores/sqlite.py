@@ -9,8 +9,8 @@ from typing import cast
 import msgspec
 
 from adapters.stores.database import Database, FileKind
-from adapters.stores.limits import HEAD, check_key, encoded, encoded_commit
 from joinery.engine.ports import OPEN_RANGE_END, Commit, Document, Row, Snapshot
+from joinery.engine.store_limits import HEAD, check_key, encoded, encoded_commit
 from joinery.errors import LostRace, StoreUnavailable
 
 #: "JOIN" in ASCII.

@@ -1,4 +1,4 @@
-"""What is stored in a data folder, opened beside a running ``joinery up``: no client is made, nothing outside is asked."""
+"""What is stored, in the data folder or in the cloud, opened beside a running ``joinery up``: nothing but the store is asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from joinery.cli.exits import finding
 from joinery.cli.options import settings_from
 from joinery.engine.alerts import Cause, alerts_partition, causes
 from joinery.engine.operations import OperatorLog
@@ -17,7 +16,7 @@ from joinery.engine.readside import ReadSide
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """The read side, the pauses and the operators' audit of one data folder."""
+    """The read side, the pauses and the operators' audit of one store."""
 
     reads: ReadSide
     pauses: PauseBoard
@@ -38,19 +37,16 @@ class Stored:
 
 @contextmanager
 def stored(data: str | None) -> Iterator[Stored]:
-    """Open the folder's state. Raises ConfigurationError where there is none, StoreUnavailable where it is locked."""
-    from adapters.stores.sqlite import SqliteStateStore
+    """Open the state that settings choose.
+
+    Raises ConfigurationError where there is none, StoreUnavailable where it is locked or does not answer.
+    """
     from adapters.system import SystemClock, SystemRandomness
     from joinery.engine.parking import ParkingLot
+    from wiring import open_store
 
     settings = settings_from(data=data)
-    path = settings.data / "state.db"
-    if not path.is_file():
-        # In full: a relative folder depends on where the command was given.
-        raise finding(
-            str(path.parent.absolute()), "holds no state.db", "Start `joinery up` there first, or name its data folder with --data."
-        )
-    store = SqliteStateStore(path)
+    store = open_store(settings, existing=True)
     try:
         clock, randomness, tenant = SystemClock(), SystemRandomness(), settings.graph_tenant
         lot = ParkingLot(store, clock=clock, randomness=randomness)

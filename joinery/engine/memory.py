@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,18 +12,8 @@ from typing import cast
 
 from joinery.domain.moments import aware
 from joinery.engine.ports import OPEN_RANGE_END, Clock, Commit, DeadLetter, Document, Outgoing, Row, Snapshot
+from joinery.engine.store_limits import HEAD, check_key, encoded, encoded_commit
 from joinery.errors import LostRace, QueueUnavailable, StoreUnavailable
-
-#: The name of the row that every commit replaces.
-HEAD = "head"
-
-#: The limits of one commit, from the port: rows with the head and deletions counted, and bytes of JSON together.
-ROWS_MAX = 100
-BYTES_MAX = 4 * 1024 * 1024
-
-#: What no key may contain in any store: the separators of a URL, control characters, and code points that are no text.
-FORBIDDEN_IN_KEYS = re.compile("[/\\\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]")
-KEY_LENGTH_MAX = 512
 
 #: A Monday morning; tests that need another moment say so.
 DEFAULT_START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -121,7 +110,7 @@ class MemoryStateStore:
 
     def commit(self, commit: Commit) -> str:
         """All or nothing, as the port says."""
-        head, rows = _checked(commit)
+        head, rows = encoded_commit(commit)
         with self._lock:
             stored = self._table(self._partitions, commit.partition)
             current = stored.get(HEAD)
@@ -131,7 +120,7 @@ class MemoryStateStore:
                 raise LostRace(f"partition {commit.partition}: the head is not the one expected")
             etag = _next_etag(current)
             stored[HEAD] = _Stored(etag, head)
-            stored.update((name, _Stored(etag, text)) for name, text in rows.items())
+            stored.update((name, _Stored(etag, text)) for name, text in rows)
             for name in commit.delete:
                 stored.pop(name, None)
             self._partitions[commit.partition] = stored
@@ -144,9 +133,9 @@ class MemoryStateStore:
 
     def put_index(self, index: str, key: str, data: Document) -> None:
         """Insert or replace one index row."""
-        _check_key(index)
-        _check_key(key)
-        row = _Stored("1", _encoded(data))
+        check_key(index)
+        check_key(key)
+        row = _Stored("1", encoded(data))
         with self._lock:
             self._table(self._indexes, index)
             self._indexes.setdefault(index, {})[key] = row
@@ -169,8 +158,8 @@ class MemoryStateStore:
 
     def replace_shared(self, name: str, data: Document, *, expected: str | None) -> str:
         """Replace it if its etag is ``expected``."""
-        _check_key(name)
-        text = _encoded(data)
+        check_key(name)
+        text = encoded(data)
         with self._lock:
             current = self._table({"": self._shared}, "").get(name)
             if (current.etag if current else None) != expected:
@@ -265,7 +254,7 @@ class _Stored:
     """One row: its version and its content as JSON."""
 
     etag: str
-    text: str
+    text: bytes
 
     def document(self) -> Document:
         return cast(Document, json.loads(self.text))
@@ -282,39 +271,3 @@ def _range(
         name for name in rows if name.startswith(prefix) and name > after and (up_to is None or name <= up_to) and name != hidden
     )
     return tuple(Row(name=name, data=rows[name].document()) for name in names[: max(limit, 0)])
-
-
-def _checked(commit: Commit) -> tuple[str, dict[str, str]]:
-    """The head and the rows as JSON, or ValueError: the commit breaks a limit of the port."""
-    names = [HEAD, *(row.name for row in commit.put), *commit.delete]
-    for key in (commit.partition, *names):
-        _check_key(key)
-    if not commit.commit_id:
-        raise ValueError("a commit needs a commit_id")
-    if len(names) > ROWS_MAX:
-        raise ValueError(f"a commit has at most {ROWS_MAX} rows, head included; this one has {len(names)}")
-    if len(set(names)) < len(names):
-        raise ValueError("a commit names each row once, and the head not at all")
-    head = _encoded({**commit.head, "commit_id": commit.commit_id})
-    rows = {row.name: _encoded(row.data) for row in commit.put}
-    size = sum(len(text.encode()) for text in (head, *rows.values()))
-    if size > BYTES_MAX:
-        raise ValueError(f"a commit has at most {BYTES_MAX} bytes; this one has {size}")
-    return head, rows
-
-
-def _check_key(key: str) -> None:
-    if not key or len(key) > KEY_LENGTH_MAX or FORBIDDEN_IN_KEYS.search(key):
-        raise ValueError(
-            f"not a key every store can hold: {key!r}; use 1 to {KEY_LENGTH_MAX} characters without / \\ # ? and control characters"
-        )
-
-
-def _encoded(data: Document) -> str:
-    """Strict JSON: a datetime, a set or NaN is a ValueError here rather than a surprise when it is read."""
-    try:
-        text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        text.encode()
-    except (TypeError, RecursionError) as error:
-        raise ValueError(f"not a JSON document: {error}") from None
-    return text

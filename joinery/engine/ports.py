@@ -194,7 +194,7 @@ class StateStore(Protocol):
     def commit(self, commit: Commit) -> str:
         """Write it all or nothing; return the new etag. If the head already carries this ``commit_id``, it is done: success.
 
-        At most 100 rows, head included, 4 MiB together; no row twice.
+        At most 100 rows, head included; ``engine/store_limits.py`` has the sizes; no row twice.
 
         Raises:
             LostRace: the head is not the one expected.

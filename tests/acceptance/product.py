@@ -216,10 +216,10 @@ class Product:
         self.wait_ready()
 
     def command(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Another `joinery` command beside the running one, with its data."""
+        """Another `joinery` command beside the running one, with its data and its settings."""
         return subprocess.run(
             [sys.executable, "-m", "joinery", *arguments],
-            env=environment(**({"JOINERY_DATA": str(self.data)} | settings)),
+            env=environment(**({"JOINERY_DATA": str(self.data)} | self.ours.settings | settings)),
             cwd=ROOT,
             capture_output=True,
             text=True,

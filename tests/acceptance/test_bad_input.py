@@ -217,7 +217,7 @@ def test_a_sender_that_never_finishes_does_not_hold_up_the_others(up: Product) -
 def test_wrong_settings_are_all_told_at_once_and_the_command_ends_with_2(tmp_path: Path) -> None:
     it = Product.lay_out(tmp_path)
     done = it.command(
-        "up", "--no-play", JOINERY_PORT="many", JOINERY_STORE="tables", JOINERY_HALO_URL="http://elsewhere.example", JOINERY_PROT="1"
+        "up", "--no-play", JOINERY_PORT="many", JOINERY_STORE="cosmos", JOINERY_HALO_URL="http://elsewhere.example", JOINERY_PROT="1"
     )
     it.end()
     assert done.returncode == 2

@@ -22,6 +22,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     # adapters.system is the real clock and chance, a port of ours and of no vendor.
     "adapters/graph": ("joinery.domain", "joinery.engine.ports", "joinery.errors", "adapters.system"),
     "adapters/halo": ("joinery.domain", "joinery.engine.ports", "joinery.errors", "adapters.system"),
+    # Every store checks what the narrowest of them takes.
+    "adapters/stores": ("joinery.domain", "joinery.engine.ports", "joinery.engine.store_limits", "joinery.errors", "adapters.system"),
     "adapters": ("joinery.domain", "joinery.engine.ports", "joinery.errors"),
     # The pretend company is seeded with the groups, teams and sites that a policy names.
     "simulators": ("joinery.domain",),

@@ -7,24 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from table_service import tables_in
 
 from adapters.queues.embedded import EmbeddedQueue
 from adapters.queues.engine import QueueEngine
 from adapters.queues.journal import SqliteJournal
 from adapters.stores.sqlite import SqliteStateStore
+from adapters.stores.tables import TableStateStore
 from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore
 from joinery.engine.ports import MessageQueue, StateStore
 
-#: Name -> how to make one in a folder.
-STATE_STORES: dict[str, Callable[[Path], MemoryStateStore | SqliteStateStore]] = {
-    "memory": lambda folder: MemoryStateStore(),
-    "sqlite": lambda folder: SqliteStateStore(folder / "state.db"),
+#: Name -> how to make one for a test.
+STATE_STORES: dict[str, Callable[[pytest.FixtureRequest], MemoryStateStore | SqliteStateStore | TableStateStore]] = {
+    "memory": lambda request: MemoryStateStore(),
+    "sqlite": lambda request: SqliteStateStore(request.getfixturevalue("tmp_path") / "state.db"),
+    "tables": lambda request: tables_in(request.getfixturevalue("azurite").connection, request.getfixturevalue("azurite").new_table()),
 }
 
 
-@pytest.fixture(params=sorted(STATE_STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
-    made = STATE_STORES[request.param](tmp_path)
+@pytest.fixture(params=["memory", "sqlite", pytest.param("tables", marks=pytest.mark.servers)])
+def store(request: pytest.FixtureRequest) -> Iterator[StateStore]:
+    made = STATE_STORES[request.param](request)
     yield made
     made.close()
 

@@ -36,7 +36,7 @@ def test_what_is_given_on_the_command_line_wins() -> None:
 def test_every_wrong_value_is_found_at_once() -> None:
     places = findings(
         {
-            "JOINERY_STORE": "tables",
+            "JOINERY_STORE": "cosmos",
             "JOINERY_QUEUE": "servicebus",
             "JOINERY_PORT": "many",
             "JOINERY_DEPLOYMENT": "two words",
@@ -113,8 +113,49 @@ def test_what_real_addresses_need_is_missed_all_at_once() -> None:
 
 
 def test_another_store_lists_what_there_is() -> None:
-    with pytest.raises(ConfigurationError, match="sqlite"):
-        Settings.from_environment({"JOINERY_STORE": "tables"})
+    with pytest.raises(ConfigurationError, match="sqlite, tables"):
+        Settings.from_environment({"JOINERY_STORE": "cosmos"})
+
+
+TABLES = {"JOINERY_STORE": "tables"}
+ACCOUNT = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=aHVzaC1odXNo;EndpointSuffix=core.windows.net"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        TABLES | {"JOINERY_TABLES_URL": "https://acme.table.core.windows.net"},
+        TABLES | {"JOINERY_TABLES_CONNECTION": ACCOUNT},
+        TABLES | {"JOINERY_TABLES_CONNECTION": f"{ACCOUNT};TableEndpoint=http://127.0.0.1:10002/acme;"},
+        TABLES | {"JOINERY_TABLES_CONNECTION": "TableEndpoint=https://acme.table.core.windows.net;SharedAccessSignature=sv=2019&sig=a%3D"},
+        TABLES | {"JOINERY_TABLES_CONNECTION": "UseDevelopmentStorage=true", "JOINERY_TABLES_NAME": "joineryTest2"},
+    ],
+)
+def test_tables_are_reached_by_address_or_by_connection_string(environ: dict[str, str]) -> None:
+    assert Settings.from_environment(environ).store == "tables"
+
+
+@pytest.mark.parametrize(
+    ("environ", "place"),
+    [
+        (TABLES, "URL"),
+        (TABLES | {"JOINERY_TABLES_URL": "https://acme.example", "JOINERY_TABLES_CONNECTION": ACCOUNT}, "CONNECTION"),
+        ({"JOINERY_TABLES_URL": "https://acme.example"}, "URL"),
+        ({"JOINERY_TABLES_CONNECTION": ACCOUNT}, "CONNECTION"),
+        (TABLES | {"JOINERY_TABLES_URL": "http://127.0.0.1:10002"}, "URL"),
+        (TABLES | {"JOINERY_TABLES_URL": "acme.example"}, "URL"),
+        (TABLES | {"JOINERY_TABLES_CONNECTION": "hush-hush"}, "CONNECTION"),
+        (TABLES | {"JOINERY_TABLES_CONNECTION": "AccountName=acme;AccountKey="}, "CONNECTION"),
+        (TABLES | {"JOINERY_TABLES_CONNECTION": "AccountName=acme;AccountKey=hush-hush"}, "CONNECTION"),
+        (TABLES | {"JOINERY_TABLES_CONNECTION": f"{ACCOUNT};TableEndpoint=http://acme.example"}, "CONNECTION"),
+        (TABLES | {"JOINERY_TABLES_CONNECTION": ACCOUNT, "JOINERY_TABLES_NAME": "2-tables"}, "NAME"),
+    ],
+)
+def test_what_does_not_fit_about_tables_is_a_finding_that_repeats_no_key(environ: dict[str, str], place: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment(environ)
+    assert [finding.place for finding in caught.value.findings] == [f"JOINERY_TABLES_{place}"]
+    assert "hush" not in str(caught.value) and "aHVzaC1odXNo" not in str(caught.value)
 
 
 def test_a_misspelt_name_is_told() -> None:
