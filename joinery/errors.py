@@ -5,6 +5,7 @@
     JoineryError
     ├── TryLater(after)          not done, certainly; ask again after a pause
     │   ├── StoreUnavailable     the state store does not answer
+    │   │   └── UnknownJournal   what it holds was written by a newer release
     │   └── QueueUnavailable     the bus does not answer
     ├── OutcomeUnknown           it may have been done: look before you repeat
     ├── Refused                  the other side said no; needs a human
@@ -38,6 +39,10 @@ class TryLater(JoineryError):
 
 class StoreUnavailable(TryLater):
     """The state store does not answer; the message goes back to the queue for later."""
+
+
+class UnknownJournal(StoreUnavailable):
+    """What is stored about one subject was written by a newer release; it stays as it is until that release reads it."""
 
 
 class QueueUnavailable(TryLater):
