@@ -17,15 +17,15 @@ from joinery.engine.dispatch import Dispatcher
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, group_subject, person_subject
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
-from joinery.engine.journal import Head
 from joinery.engine.parking import PARKED, ParkingLot
 from joinery.engine.partition import DUE, OPEN_RUNS
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions, Unacceptable
 from joinery.engine.readside import ReadSide
+from joinery.engine.restoring import SUBSCRIBED
 from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
 from joinery.engine.sweeps import SWEPT, Sweeper, SweepReport
-from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater, UnknownJournal
+from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ _RACES = 3
 _REFUSALS = 12
 #: A hint that was dead-lettered this often is shown to a person instead.
 _REVIVALS = 20
-#: Shared rows.
-_SUBSCRIBED, _STARTED = "subscribed", "started"
+#: Shared row.
+_STARTED = "started"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -270,12 +270,8 @@ class App:
         for row in due:
             partition = row.data["partition"]
             snapshot = self.store.read(partition)
-            try:
-                stands = snapshot.head is not None and Head.from_document(snapshot.head, partition=partition).due_key == row.name
-            except UnknownJournal:
-                # Nothing of ours to wake; the release that wrote it finds the row where it is.
-                continue
-            if not stands:
+            # Read without its class: the head of a newer release is none of ours, and its row is to stay as well.
+            if (snapshot.head or {}).get("due_key") != row.name:
                 # Written before a commit that never came, or overtaken by a later one.
                 if now - from_text(row.name.partition("|")[0]) > timedelta(minutes=2):
                     self.store.delete_index(DUE, row.name)
@@ -315,7 +311,7 @@ class App:
 
     def renew_subscriptions(self) -> dict[str, datetime]:
         """See to it that both subscriptions exist, point here, and last. Raises TryLater or Refused."""
-        etag, stored = self.store.read_shared(_SUBSCRIBED)
+        etag, stored = self.store.read_shared(SUBSCRIBED)
         # Not known by us means not ours to trust: whatever stands there carries a secret that we do not know.
         changed = (stored or {}).get("fingerprint") != self.urls.fingerprint
         try:
@@ -334,7 +330,7 @@ class App:
         }
         # Another worker may see to it in the same moment.
         with contextlib.suppress(LostRace):
-            self.store.replace_shared(_SUBSCRIBED, document, expected=etag)
+            self.store.replace_shared(SUBSCRIBED, document, expected=etag)
         return dict(ends)
 
     # --- health ---
@@ -357,7 +353,7 @@ class App:
 
     def _health(self) -> tuple[bool, Document]:
         now = self.clock.now()
-        subscribed = self.store.read_shared(_SUBSCRIBED)[1] or {}
+        subscribed = self.store.read_shared(SUBSCRIBED)[1] or {}
         ends = {resource: from_text(moment) for resource, moment in subscribed.get("ends", {}).items()}
         swept = self.store.read_shared(SWEPT)[1]
         started = self.store.read_shared(_STARTED)[1]
