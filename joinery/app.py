@@ -17,13 +17,13 @@ from joinery.engine.dispatch import Dispatcher
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, group_subject, person_subject
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
-from joinery.engine.health import STARTED, SUBSCRIBED, Health
-from joinery.engine.journal import Head
+from joinery.engine.health import STARTED, Health
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import DUE
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions, Unacceptable
 from joinery.engine.readside import ReadSide
+from joinery.engine.restoring import SUBSCRIBED
 from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
 from joinery.engine.sweeps import Sweeper, SweepReport
 from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
@@ -218,6 +218,9 @@ class App:
     def _put_back(self, envelope: Envelope, wait: timedelta, error: Exception) -> None:
         """The directory or the store does not answer: the envelope goes back to its session for later, and this message completes."""
         extra = {"action": "put_back", "session": envelope.session_id, "attempt": envelope.attempt, "error": type(error).__name__}
+        if isinstance(error, StoreUnavailable):
+            # Files, partitions and versions: what a person needs who is to mend it.
+            extra["why"] = str(error)
         _log.warning("put back", extra=extra)
         again = envelope.again()
         if envelope.kind is EnvelopeKind.WAKE and envelope.cause == "tick":
@@ -253,7 +256,8 @@ class App:
         for row in due:
             partition = row.data["partition"]
             snapshot = self.store.read(partition)
-            if snapshot.head is None or Head.from_document(snapshot.head).due_key != row.name:
+            # Read without its class: the head of a newer release is none of ours, and its row is to stay as well.
+            if (snapshot.head or {}).get("due_key") != row.name:
                 # Written before a commit that never came, or overtaken by a later one.
                 if now - from_text(row.name.partition("|")[0]) > timedelta(minutes=2):
                     self.store.delete_index(DUE, row.name)

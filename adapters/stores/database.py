@@ -12,11 +12,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from adapters.stores.copies import keep_copy
 from joinery.errors import ConfigurationError, Finding, TryLater
 
 #: The first bytes of every SQLite 3 file ("fileformat2", section 1.3), and where it keeps the application id.
 _MAGIC = b"SQLite format 3\x00"
 _APPLICATION_ID = slice(68, 72)
+
+#: Takes a file from one version to the next, within a transaction that it must not end.
+Upgrade = Callable[[sqlite3.Connection], None]
+
+#: Opens a file, given how many seconds to wait for another process that writes.
+Connect = Callable[[Path, float], sqlite3.Connection]
+
+
+def connect_plainly(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """A connection that begins and ends transactions only where it is told to, for any thread."""
+    return sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,27 +39,44 @@ class FileKind:
     title: str
     #: ``PRAGMA application_id``.
     application_id: int
-    #: ``PRAGMA user_version``; a higher one was written by a newer release.
-    version: int
+    #: What a new file of this version is made with.
     schema: str
+    #: The first takes version 1 to version 2, and so on. A published step is never changed.
+    upgrades: tuple[Upgrade, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """``PRAGMA user_version``; a higher one was written by a newer release."""
+        return 1 + len(self.upgrades)
 
 
 class Database:
     """One file and its idle connections. A thread borrows a connection for one piece of work, so threads that end leave nothing open.
 
     ``unavailable`` is the error that callers raise when SQLite cannot do its work now (locked, disk full, input/output error, read-only).
+    ``connect`` is for whoever has to see what is written: every pragma and statement of ours goes through what it returns.
     """
 
-    def __init__(self, path: Path, kind: FileKind, *, unavailable: Callable[[str], TryLater], busy_timeout: timedelta) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind: FileKind,
+        *,
+        unavailable: Callable[[str], TryLater],
+        busy_timeout: timedelta,
+        connect: Connect = connect_plainly,
+    ) -> None:
         self._path = path
         self._kind = kind
         self._unavailable = unavailable
         self._busy_seconds = busy_timeout.total_seconds()
+        self._open = connect
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] | None = []
         _refuse_foreign(path, kind)
         try:
             self._give_back(self._create())
+            self._identity = _identity(path)
         except OSError as error:
             raise _unusable(path, kind, error.strerror or str(error)) from error
         except sqlite3.Error as error:
@@ -73,6 +102,10 @@ class Database:
         connection = self._borrow()
         try:
             connection.execute("BEGIN IMMEDIATE")
+            if (version := _version(connection)) != self._kind.version:
+                # Somebody started another release on the same file: what we would write, it might misread.
+                remedy = f"is now version {version}, and this release writes {self._kind.version}: stop this one"
+                raise self._unavailable(f"{self._kind.title} {self._path} {remedy}")
             yield connection
             connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -96,6 +129,10 @@ class Database:
         with self._lock:
             if self._idle is None:
                 raise self._unavailable(f"{self._kind.title} {self._path} is closed")
+            if _identity(self._path) != self._identity:
+                # What is written to a file that was moved away or replaced is gone with it, and nobody would notice.
+                remedy = "bring it back, or stop this process before you replace it"
+                raise self._unavailable(f"{self._kind.title} {self._path} is not the file that was opened: {remedy}")
             if self._idle:
                 return self._idle.pop()
         try:
@@ -111,7 +148,7 @@ class Database:
         connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False)
+        connection = self._open(self._path, self._busy_seconds)
         try:
             # FULL, because with NORMAL a power loss takes commits that were acknowledged.
             connection.execute("PRAGMA synchronous=FULL")
@@ -121,7 +158,7 @@ class Database:
         return connection
 
     def _create(self) -> sqlite3.Connection:
-        """The first connection: identify the file, make it if it is new, and switch WAL on."""
+        """The first connection: identify the file, make it if it is new, upgrade it if it is old, and switch WAL on."""
         # Readable for its owner alone; SQLite gives the -wal and -shm files the same rights.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = self._connect()
@@ -133,6 +170,8 @@ class Database:
                 for statement in self._kind.schema.split(";"):
                     connection.execute(statement)
             connection.execute("COMMIT")
+            while self._is_old(connection):
+                self._upgrade(connection)
             self._switch_wal_on(connection)
         except BaseException:
             _abandon(connection)
@@ -141,7 +180,7 @@ class Database:
 
     def _is_new(self, connection: sqlite3.Connection) -> bool:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        version = _version(connection)
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application_id == 0 and version == 0 and tables == 0:
             return True
@@ -158,6 +197,30 @@ class Database:
                 ]
             )
         return False
+
+    def _is_old(self, connection: sqlite3.Connection) -> bool:
+        return _version(connection) < self._kind.version
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        """One version up, in one transaction; a copy of the file as it was is kept beside it. A crash leaves the old version or the new."""
+        connection.execute("BEGIN IMMEDIATE")
+        if not self._is_old(connection):
+            # Another process was faster.
+            connection.execute("ROLLBACK")
+            return
+        version = _version(connection)
+        # Nobody writes while we hold the lock, so the copy is the file that the step begins with.
+        kept = keep_copy(self._path, f"{self._path.name}.version-{version}")
+        try:
+            self._kind.upgrades[version - 1](connection)
+        except (sqlite3.IntegrityError, sqlite3.OperationalError, ValueError) as error:
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+                raise
+            problem = f"cannot be upgraded from version {version} to {version + 1} ({error})"
+            remedy = f"Go on with the release before and report it; the file was left as it is, and {kept.name} is a copy of it."
+            raise ConfigurationError([Finding(place=str(self._path), problem=problem, remedy=remedy)]) from error
+        connection.execute(f"PRAGMA user_version={version + 1}")
+        connection.execute("COMMIT")
 
     def _switch_wal_on(self, connection: sqlite3.Connection) -> None:
         # The switch needs the file alone and does not wait by itself for another process that opens it at the same time.
@@ -204,6 +267,20 @@ def damaged(path: Path, title: str, problem: str) -> ConfigurationError:
             )
         ]
     )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands there; None where there is none that can be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _refuse_foreign(path: Path, kind: FileKind) -> None:
