@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import requests
 import tenacity
 from azure.core import MatchConditions
 from azure.core.pipeline.transport import HttpTransport, RequestsTransport
 from azure.data.tables import TableClient, TableEntity, UpdateMode
+from requests.adapters import HTTPAdapter
 
 from adapters.stores.table_answers import RAISED, Passing, error_for
 from adapters.system import SystemClock
@@ -20,6 +22,8 @@ from joinery.errors import ConfigurationError, Finding, StoreUnavailable
 
 T = TypeVar("T")
 
+#: Connections that are kept: the functions host has 16 threads, see ``docs/functions.md``.
+CONNECTIONS_MAX = 32
 #: Seconds to wait for a connection.
 CONNECT_MAX = 2.0
 #: Seconds before the second try; doubled each time.
@@ -45,7 +49,7 @@ def table_client(
     Raises:
         ConfigurationError: the connection string is none.
     """
-    carrier = transport(RequestsTransport(use_env_settings=False))
+    carrier = transport(_carrier())
     if not connection:
         # A second of import time, for those who need it.
         from azure.identity import DefaultAzureCredential
@@ -57,6 +61,15 @@ def table_client(
         # Not the SDK's words: they may repeat the key.
         remedy = "Copy the connection string that the portal shows beside the account's keys, or use JOINERY_TABLES_URL."
         raise ConfigurationError([Finding(place="JOINERY_TABLES_CONNECTION", problem="is no connection string", remedy=remedy)]) from None
+
+
+def _carrier() -> RequestsTransport:
+    """The SDK's own transport, with a connection for each thread: it keeps ten, and every further one would be made anew for each call."""
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS_MAX))
+    session.mount("http://", HTTPAdapter(pool_maxsize=CONNECTIONS_MAX))
+    return RequestsTransport(session=session)
 
 
 class TableCalls:

@@ -325,6 +325,26 @@ def test_of_two_processes_that_commit_against_one_etag_exactly_one_wins(azurite:
     assert len(other.read(ADA).rows) == 100
 
 
+def test_sixteen_threads_share_one_store_and_keep_their_connections(store: TableStateStore, caplog: pytest.LogCaptureFixture) -> None:
+    """As many as the functions host has. A connection that is made anew for every call costs a handshake, and the SDK warns of it."""
+    done: list[str] = []
+
+    def work(name: str) -> None:
+        etag = None
+        for turn in range(10):
+            etag = store.commit(commit(etag, f"{name}-{turn}", partition=name))
+            assert store.read(name).etag == etag
+        done.append(name)
+
+    threads = [threading.Thread(target=work, args=(f"acme|person:{number}",)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 16
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("urllib3")] == []
+
+
 # --- what cannot be used
 
 
