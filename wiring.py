@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from joinery.settings import Settings
 
 
-_log = logging.getLogger(__name__)
-
-
 class AppSource:
     """Builds the App once, on first use; ``use`` puts another in its place."""
 
@@ -193,22 +190,12 @@ def open_store(settings: Settings, *, existing: bool = False) -> SqliteStateStor
         StoreUnavailable: a file is locked. A service that does not answer yet is no reason not to start: its messages wait for it.
     """
     if settings.store == "tables":
-        from adapters.stores.table_calls import TableCalls, table_client
-        from adapters.stores.tables import TableStateStore
-        from joinery.errors import StoreUnavailable
+        from adapters.stores.tables import open_tables
 
         # At INFO the SDK logs the address of every row.
         logging.getLogger("azure").setLevel(logging.WARNING)
-        client = table_client(settings.tables_name, url=settings.tables_url, connection=settings.tables_connection.reveal())
-        tables = TableStateStore(TableCalls(client), create=not existing)
-        try:
-            tables.open()
-        except StoreUnavailable as error:
-            _log.warning("state store not reached", extra={"action": "store_not_reached", "error": str(error)})
-        except BaseException:
-            tables.close()
-            raise
-        return tables
+        connection = settings.tables_connection.reveal()
+        return open_tables(settings.tables_name, url=settings.tables_url, connection=connection, create=not existing)
 
     from adapters.stores.sqlite import SqliteStateStore
 

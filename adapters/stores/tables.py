@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import threading
 import uuid
@@ -14,7 +15,7 @@ from azure.core import MatchConditions
 from azure.data.tables import TableEntity, UpdateMode
 
 from adapters.stores.table_answers import Conflict, Denied, NoTable, NotThere
-from adapters.stores.table_calls import TableCalls
+from adapters.stores.table_calls import TableCalls, table_client
 from adapters.stores.table_entities import document, properties
 from adapters.stores.table_keys import AFTER_ALL, key_of, name_of
 from joinery.engine.ports import OPEN_RANGE_END, Commit, Document, Row, Snapshot
@@ -22,6 +23,8 @@ from joinery.engine.store_limits import check_key, encoded, encoded_commit
 from joinery.errors import ConfigurationError, Finding, LostRace, StoreUnavailable
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 #: The first letters of a partition keep people, indexes, shared rows and the schema apart.
 _PERSON, _INDEX, _SHARED, _SCHEMA = "p|", "i|", "s|", "v|"
@@ -241,6 +244,22 @@ class TableStateStore:
         if version != _VERSION:
             problem = f"was written by another release (version {version}, this one knows {_VERSION})"
             raise _finding(problem, "Start that release, or choose another JOINERY_TABLES_NAME; it was left as it is.", self._calls.place)
+
+
+def open_tables(name: str, *, url: str, connection: str, create: bool) -> TableStateStore:
+    """The store in this table, open; or not yet, where the service does not answer: that is no reason not to start.
+
+    Raises ConfigurationError as ``table_client`` and ``TableStateStore.open`` do.
+    """
+    store = TableStateStore(TableCalls(table_client(name, url=url, connection=connection)), create=create)
+    try:
+        store.open()
+    except StoreUnavailable as error:
+        _log.warning("state store not reached", extra={"action": "store_not_reached", "error": str(error)})
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _finding(problem: str, remedy: str, place: str) -> ConfigurationError:
