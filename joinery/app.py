@@ -26,7 +26,7 @@ from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Ou
 from joinery.engine.readside import ReadSide
 from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
 from joinery.engine.sweeps import Sweeper, SweepReport
-from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
+from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater, UnknownJournal
 
 _log = logging.getLogger(__name__)
 
@@ -218,6 +218,9 @@ class App:
     def _put_back(self, envelope: Envelope, wait: timedelta, error: Exception) -> None:
         """The directory or the store does not answer: the envelope goes back to its session for later, and this message completes."""
         extra = {"action": "put_back", "session": envelope.session_id, "attempt": envelope.attempt, "error": type(error).__name__}
+        if isinstance(error, StoreUnavailable):
+            # Files, partitions and versions: what a person needs who is to mend it.
+            extra["why"] = str(error)
         _log.warning("put back", extra=extra)
         again = envelope.again()
         if envelope.kind is EnvelopeKind.WAKE and envelope.cause == "tick":
@@ -253,7 +256,12 @@ class App:
         for row in due:
             partition = row.data["partition"]
             snapshot = self.store.read(partition)
-            if snapshot.head is None or Head.from_document(snapshot.head).due_key != row.name:
+            try:
+                stands = snapshot.head is not None and Head.from_document(snapshot.head, partition=partition).due_key == row.name
+            except UnknownJournal:
+                # Nothing of ours to wake; the release that wrote it finds the row where it is.
+                continue
+            if not stands:
                 # Written before a commit that never came, or overtaken by a later one.
                 if now - from_text(row.name.partition("|")[0]) > timedelta(minutes=2):
                     self.store.delete_index(DUE, row.name)

@@ -6,6 +6,7 @@
     ├── TryLater(after)          not done, certainly; ask again after a pause
     │   ├── BudgetSpent          our own call budget for the desk is spent: nobody is in trouble, nothing was sent
     │   ├── StoreUnavailable     the state store does not answer
+    │   │   └── UnknownJournal   what it holds was written by a newer release
     │   └── QueueUnavailable     the bus does not answer
     ├── OutcomeUnknown           it may have been done: look before you repeat
     ├── Refused                  the other side said no; needs a human
@@ -46,6 +47,10 @@ class BudgetSpent(TryLater):
 
 class StoreUnavailable(TryLater):
     """The state store does not answer; the message goes back to the queue for later."""
+
+
+class UnknownJournal(StoreUnavailable):
+    """What is stored about one subject was written by a newer release; it stays as it is until that release reads it."""
 
 
 class QueueUnavailable(TryLater):

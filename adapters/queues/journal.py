@@ -65,7 +65,6 @@ class Journal(Protocol):
 KIND = FileKind(
     title="the queue's journal",
     application_id=0x4A4F4951,
-    version=1,
     schema="""
         CREATE TABLE message (
             sequence_number INTEGER PRIMARY KEY, state TEXT NOT NULL, message_id TEXT NOT NULL, session_id TEXT, body BLOB NOT NULL,

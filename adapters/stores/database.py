@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from adapters.stores.copies import keep_copy
 from joinery.errors import ConfigurationError, Finding, TryLater
 
 #: The first bytes of every SQLite 3 file ("fileformat2", section 1.3), and where it keeps the application id.
 _MAGIC = b"SQLite format 3\x00"
 _APPLICATION_ID = slice(68, 72)
+
+#: Takes a file from one version to the next, within a transaction that it must not end.
+Upgrade = Callable[[sqlite3.Connection], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,9 +31,15 @@ class FileKind:
     title: str
     #: ``PRAGMA application_id``.
     application_id: int
-    #: ``PRAGMA user_version``; a higher one was written by a newer release.
-    version: int
+    #: What a new file of this version is made with.
     schema: str
+    #: The first takes version 1 to version 2, and so on. A published step is never changed.
+    upgrades: tuple[Upgrade, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """``PRAGMA user_version``; a higher one was written by a newer release."""
+        return 1 + len(self.upgrades)
 
 
 class Database:
@@ -73,6 +83,10 @@ class Database:
         connection = self._borrow()
         try:
             connection.execute("BEGIN IMMEDIATE")
+            if (version := _version(connection)) != self._kind.version:
+                # Somebody started another release on the same file: what we would write, it might misread.
+                remedy = f"is now version {version}, and this release writes {self._kind.version}: stop this one"
+                raise self._unavailable(f"{self._kind.title} {self._path} {remedy}")
             yield connection
             connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -121,7 +135,7 @@ class Database:
         return connection
 
     def _create(self) -> sqlite3.Connection:
-        """The first connection: identify the file, make it if it is new, and switch WAL on."""
+        """The first connection: identify the file, make it if it is new, upgrade it if it is old, and switch WAL on."""
         # Readable for its owner alone; SQLite gives the -wal and -shm files the same rights.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = self._connect()
@@ -133,6 +147,8 @@ class Database:
                 for statement in self._kind.schema.split(";"):
                     connection.execute(statement)
             connection.execute("COMMIT")
+            while self._is_old(connection):
+                self._upgrade(connection)
             self._switch_wal_on(connection)
         except BaseException:
             _abandon(connection)
@@ -141,7 +157,7 @@ class Database:
 
     def _is_new(self, connection: sqlite3.Connection) -> bool:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        version = _version(connection)
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application_id == 0 and version == 0 and tables == 0:
             return True
@@ -158,6 +174,30 @@ class Database:
                 ]
             )
         return False
+
+    def _is_old(self, connection: sqlite3.Connection) -> bool:
+        return _version(connection) < self._kind.version
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        """One version up, in one transaction; a copy of the file as it was is kept beside it. A crash leaves the old version or the new."""
+        connection.execute("BEGIN IMMEDIATE")
+        if not self._is_old(connection):
+            # Another process was faster.
+            connection.execute("ROLLBACK")
+            return
+        version = _version(connection)
+        # Nobody writes while we hold the lock, so the copy is the file that the step begins with.
+        kept = keep_copy(self._path, f"{self._path.name}.version-{version}")
+        try:
+            self._kind.upgrades[version - 1](connection)
+        except (sqlite3.IntegrityError, sqlite3.OperationalError, ValueError) as error:
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+                raise
+            problem = f"cannot be upgraded from version {version} to {version + 1} ({error})"
+            remedy = f"Go on with the release before and report it; the file was left as it is, and {kept.name} is a copy of it."
+            raise ConfigurationError([Finding(place=str(self._path), problem=problem, remedy=remedy)]) from error
+        connection.execute(f"PRAGMA user_version={version + 1}")
+        connection.execute("COMMIT")
 
     def _switch_wal_on(self, connection: sqlite3.Connection) -> None:
         # The switch needs the file alone and does not wait by itself for another process that opens it at the same time.
@@ -204,6 +244,11 @@ def damaged(path: Path, title: str, problem: str) -> ConfigurationError:
             )
         ]
     )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _refuse_foreign(path: Path, kind: FileKind) -> None:

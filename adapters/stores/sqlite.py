@@ -17,7 +17,6 @@ from joinery.errors import LostRace, StoreUnavailable
 KIND = FileKind(
     title="the state store",
     application_id=0x4A4F494E,
-    version=1,
     schema="""
         CREATE TABLE entity (
             partition TEXT NOT NULL, name TEXT NOT NULL, etag INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (partition, name)

@@ -2,6 +2,8 @@
 
 Names sort as text. The open range (read by every look) holds ``check.…`` and ``run.<seq>`` with ``run.<seq>.step.<n>``;
 above it lie ``~audit.<seq>``, ``~closed.<seq>…`` and ``~personal.<seq>``.
+
+The head says which version its partition is written in, so that a release leaves alone what only a newer one understands.
 """
 
 from __future__ import annotations
@@ -11,13 +13,20 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from joinery.domain.changes import Episode, Known
 from joinery.domain.identity import IdentityKind
 from joinery.domain.person import Person
 from joinery.engine import codec
 from joinery.engine.ports import Document, Row
+from joinery.errors import UnknownJournal
+
+#: Rises whenever the release before could misread what this one writes: another class of fact, order or result, another state.
+#: A partition without a version has version 1.
+JOURNAL_VERSION = 1
+
+R = TypeVar("R")
 
 
 class RunStatus(StrEnum):
@@ -171,20 +180,54 @@ class Head:
     #: The index row that will wake this partition, and the moment for which a message was last scheduled.
     due_key: str = ""
     wake_at: datetime | None = None
+    #: Of the whole partition, rows included; what a release writes has its own.
+    version: int = field(default_factory=lambda: JOURNAL_VERSION)
 
     def to_document(self) -> Document:
         """As JSON."""
         return codec.to_document(self)
 
     @classmethod
-    def from_document(cls, document: Document) -> Head:
-        """From JSON."""
-        return codec.from_document(document, cls)
+    def from_document(cls, document: Document, *, partition: str) -> Head:
+        """From JSON, in the words of this release. Raises UnknownJournal where a newer one wrote it."""
+        version = document.get("version", 1)
+        if not isinstance(version, int) or version > JOURNAL_VERSION:
+            raise UnknownJournal(
+                f"partition {partition} has journal version {version}, and this release knows {JOURNAL_VERSION}:"
+                " deploy the newer release; the message waits, and nothing was changed"
+            )
+        return record_of({**document, "version": JOURNAL_VERSION}, cls, place=f"partition {partition}, the head")
 
     @property
     def episode(self) -> Episode:
         """Where the person stands."""
         return self.known.episode
+
+
+def record_of(document: Document, cls: type[R], *, place: str) -> R:
+    """A stored record. Raises UnknownJournal, with the place, where it is not one that this release knows."""
+    try:
+        return codec.from_document(document, cls)
+    except ValueError as error:
+        raise _unreadable(place, error) from error
+
+
+def opened(row: Row, cls: type[R], *, partition: str, tagged: str) -> R:
+    """The run, step or check of an open row, with a fact or order in the member ``tagged`` that this release knows. Raises UnknownJournal."""
+    place = f"partition {partition}, row {row.name}"
+    record = record_of(row.data, cls, place=place)
+    if inner := row.data.get(tagged):
+        try:
+            codec.untag(inner)
+        except ValueError as error:
+            raise _unreadable(place, error) from error
+    return record
+
+
+def _unreadable(place: str, error: ValueError) -> UnknownJournal:
+    return UnknownJournal(
+        f"{place} cannot be read ({error}): deploy the release that wrote it, or restore a backup; the message waits, and nothing was changed"
+    )
 
 
 def run_row(run: Run) -> Row:

@@ -10,7 +10,7 @@ from datetime import datetime
 from joinery.domain.moments import from_text, to_text
 from joinery.engine import audit, codec
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
-from joinery.engine.journal import Check, Head, Run, Step, run_row, step_row
+from joinery.engine.journal import Check, Head, Run, Step, opened, run_row, step_row
 from joinery.engine.ports import Clock, Commit, Document, MessageQueue, Outgoing, Randomness, Row, StateStore
 from joinery.errors import QueueUnavailable
 
@@ -42,22 +42,22 @@ class Partition:
         self.checks: dict[str, Check] = {}
         snapshot = store.read(name)
         self._etag = snapshot.etag
-        self.head = Head.from_document(snapshot.head) if snapshot.head else Head()
+        self.head = Head.from_document(snapshot.head, partition=name) if snapshot.head else Head()
         for row in snapshot.rows:
             self._take(row)
 
     def _take(self, row: Row) -> None:
         kind, _, rest = row.name.partition(".")
         if kind == "check":
-            check = codec.from_document(row.data, Check)
+            check = opened(row, Check, partition=self.name, tagged="order")
             self.checks[check.key] = check
         elif kind == "alert":
             self._alerts[row.name] = row.data
         elif "." not in rest:
-            run = codec.from_document(row.data, Run)
+            run = opened(row, Run, partition=self.name, tagged="fact")
             self.runs[run.seq] = run
         else:
-            step = codec.from_document(row.data, Step)
+            step = opened(row, Step, partition=self.name, tagged="order")
             self.steps.setdefault(int(rest.partition(".")[0]), {})[step.name] = step
 
     @property

@@ -8,9 +8,8 @@ from datetime import datetime
 
 from joinery.domain.moments import to_text
 from joinery.domain.person import Person
-from joinery.engine import codec
 from joinery.engine.audit import AUDIT, PERSONAL, AuditRecord, read_record
-from joinery.engine.journal import Check, Head, Run, Step
+from joinery.engine.journal import Check, Head, Run, Step, record_of
 from joinery.engine.parking import ParkedMessage, ParkingLot
 from joinery.engine.partition import PERSONS, RUNS
 from joinery.engine.ports import Document, StateStore
@@ -62,7 +61,7 @@ class ReadSide:
                 snapshot = self._store.read(row.name)
                 # An index row is written before the commit it points to; one that dangles is skipped.
                 if snapshot.head is not None:
-                    yield KnownPerson(partition=row.name, head=Head.from_document(snapshot.head))
+                    yield KnownPerson(partition=row.name, head=Head.from_document(snapshot.head, partition=row.name))
             after = rows[-1].name
 
     def find(self, who: str) -> tuple[KnownPerson, ...]:
@@ -100,8 +99,9 @@ class ReadSide:
         rows = self._store.scan(partition, f"~closed.{seq:06d}") or self._store.scan(partition, f"run.{seq:06d}")
         if not rows:
             return None
-        steps = sorted((codec.from_document(row.data, Step) for row in rows[1:]), key=lambda step: step.n)
-        return RunView(partition=partition, run=codec.from_document(rows[0].data, Run), steps=tuple(steps))
+        head, *rest = rows
+        steps = sorted((record_of(row.data, Step, place=f"{partition}, {row.name}") for row in rest), key=lambda step: step.n)
+        return RunView(partition=partition, run=record_of(head.data, Run, place=f"{partition}, {head.name}"), steps=tuple(steps))
 
     def runs(self, *, since: datetime | None = None) -> Iterator[RunView]:
         """All runs, in the order in which they started."""
@@ -118,7 +118,7 @@ class ReadSide:
 
     def checks(self, partition: str) -> tuple[Check, ...]:
         """Twin checks that are still due for this person."""
-        return tuple(codec.from_document(row.data, Check) for row in self._store.scan(partition, "check."))
+        return tuple(record_of(row.data, Check, place=f"{partition}, {row.name}") for row in self._store.scan(partition, "check."))
 
     def parked(self) -> tuple[ParkedMessage, ...]:
         """Messages that nobody could understand."""
