@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from adapters.queues.messages import MessageState, PropertyValue, QueueMessage
-from adapters.stores.database import Database, FileKind, damaged
+from adapters.stores.database import Connect, Database, FileKind, connect_plainly, damaged
 from joinery.errors import QueueUnavailable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,11 +92,11 @@ class SqliteJournal:
         QueueUnavailable: locked, disk full, input/output error; also after ``close``.
     """
 
-    def __init__(self, path: Path | str, *, busy_timeout: timedelta = timedelta(seconds=5)) -> None:
+    def __init__(self, path: Path | str, *, busy_timeout: timedelta = timedelta(seconds=5), connect: Connect = connect_plainly) -> None:
         self._path = Path(path)
         self._owner = secrets.randbits(62)
         self._changes_at_load = 0
-        self._database = Database(self._path, KIND, unavailable=QueueUnavailable, busy_timeout=busy_timeout)
+        self._database = Database(self._path, KIND, unavailable=QueueUnavailable, busy_timeout=busy_timeout, connect=connect)
 
     def load(self) -> Remembered:
         """Everything. Raises ConfigurationError where the file does not hold what was written to it."""

@@ -22,6 +22,14 @@ _APPLICATION_ID = slice(68, 72)
 #: Takes a file from one version to the next, within a transaction that it must not end.
 Upgrade = Callable[[sqlite3.Connection], None]
 
+#: Opens a file, given how many seconds to wait for another process that writes.
+Connect = Callable[[Path, float], sqlite3.Connection]
+
+
+def connect_plainly(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """A connection that begins and ends transactions only where it is told to, for any thread."""
+    return sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileKind:
@@ -46,13 +54,23 @@ class Database:
     """One file and its idle connections. A thread borrows a connection for one piece of work, so threads that end leave nothing open.
 
     ``unavailable`` is the error that callers raise when SQLite cannot do its work now (locked, disk full, input/output error, read-only).
+    ``connect`` is for whoever has to see what is written: every pragma and statement of ours goes through what it returns.
     """
 
-    def __init__(self, path: Path, kind: FileKind, *, unavailable: Callable[[str], TryLater], busy_timeout: timedelta) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind: FileKind,
+        *,
+        unavailable: Callable[[str], TryLater],
+        busy_timeout: timedelta,
+        connect: Connect = connect_plainly,
+    ) -> None:
         self._path = path
         self._kind = kind
         self._unavailable = unavailable
         self._busy_seconds = busy_timeout.total_seconds()
+        self._open = connect
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] | None = []
         _refuse_foreign(path, kind)
@@ -125,7 +143,7 @@ class Database:
         connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False)
+        connection = self._open(self._path, self._busy_seconds)
         try:
             # FULL, because with NORMAL a power loss takes commits that were acknowledged.
             connection.execute("PRAGMA synchronous=FULL")

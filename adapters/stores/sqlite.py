@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from adapters.stores.database import Database, FileKind
+from adapters.stores.database import Connect, Database, FileKind, connect_plainly
 from joinery.engine.ports import OPEN_RANGE_END, Commit, Document, Row, Snapshot
 from joinery.engine.store_limits import HEAD, check_key, encoded, encoded_commit
 from joinery.errors import LostRace, StoreUnavailable
@@ -45,14 +45,15 @@ class SqliteStateStore:
     Args:
         path: the file; it and its folder are made where missing.
         busy_timeout: how long to wait for another process that writes.
+        connect: opens the file.
 
     Raises:
         ConfigurationError: the file is foreign, newer, damaged or cannot be opened; it is left as it is.
         StoreUnavailable: locked, disk full, input/output error; also after ``close``.
     """
 
-    def __init__(self, path: Path | str, *, busy_timeout: timedelta = timedelta(seconds=5)) -> None:
-        self._database = Database(Path(path), KIND, unavailable=StoreUnavailable, busy_timeout=busy_timeout)
+    def __init__(self, path: Path | str, *, busy_timeout: timedelta = timedelta(seconds=5), connect: Connect = connect_plainly) -> None:
+        self._database = Database(Path(path), KIND, unavailable=StoreUnavailable, busy_timeout=busy_timeout, connect=connect)
 
     def read(self, partition: str) -> Snapshot:
         """Head and open rows in one query."""
