@@ -278,6 +278,10 @@ class _SessionWorker:
                 # The queue's journal does not answer (a full disk): nothing is lost, the message stays; try again soon.
                 _log.error("queue failed", extra={"action": "queue_failed", "error": type(error).__name__})
                 self._stopping.wait(1.0)
+                if lock is not None:
+                    # What is unsettled returns at once, without a write and without a lock to be waited for.
+                    with contextlib.suppress(QueueUnavailable):
+                        self._engine.release_session(lock)
                 lock = None
         if lock is not None:
             self._engine.release_session(lock)

@@ -38,19 +38,23 @@ def held(data: Path, *names: str) -> Iterator[None]:
         for name in names:
             path = data / f"{name}.lock"
             try:
-                lock = stack.enter_context(path.open("a+", encoding="utf-8"))
+                # Unbuffered: what a full disk did not take must not be written once more when the file is closed.
+                lock = stack.enter_context(path.open("a+b", buffering=0))
             except OSError as error:
                 raise finding(str(path), f"cannot be written ({error.strerror})", "Name a folder you may write to with --data.") from None
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
-                by = lock.read().strip() or "another process"
+                by = lock.read().decode(errors="replace").strip() or "another process"
                 remedy = "Stop that one first, or name another folder with --data."
                 raise finding(str(data), f"is in use by {by}", remedy) from None
-            lock.truncate(0)
-            lock.write(f"`joinery {names[0]}`, process {os.getpid()}")
-            lock.flush()
+            try:
+                lock.truncate(0)
+                lock.write(f"`joinery {names[0]}`, process {os.getpid()}".encode())
+            except OSError as error:
+                remedy = "Make room there, or name another folder with --data; nothing was changed."
+                raise finding(str(path), f"cannot be written ({error.strerror})", remedy) from None
         _check_files(data, (*(OURS if "up" in names else ()), *(STAND_INS if "stand-ins" in names else ())))
         yield
 

@@ -42,9 +42,16 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+class _QuietFile(logging.handlers.RotatingFileHandler):
+    """A log on a full disk has gaps; it must neither stop the work nor fill the terminal with what it cannot say."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Nothing: the next line is tried again."""
+
+
 def log_to(path: Path) -> None:
     """Send everything from INFO on (of others: from WARNING on) to the file, and nothing to the terminal. Raises OSError."""
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=_SIZE_MAX, backupCount=3, encoding="utf-8")
+    handler = _QuietFile(path, maxBytes=_SIZE_MAX, backupCount=3, encoding="utf-8")
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
