@@ -76,6 +76,7 @@ class Database:
         _refuse_foreign(path, kind)
         try:
             self._give_back(self._create())
+            self._identity = _identity(path)
         except OSError as error:
             raise _unusable(path, kind, error.strerror or str(error)) from error
         except sqlite3.Error as error:
@@ -128,6 +129,10 @@ class Database:
         with self._lock:
             if self._idle is None:
                 raise self._unavailable(f"{self._kind.title} {self._path} is closed")
+            if _identity(self._path) != self._identity:
+                # What is written to a file that was moved away or replaced is gone with it, and nobody would notice.
+                remedy = "bring it back, or stop this process before you replace it"
+                raise self._unavailable(f"{self._kind.title} {self._path} is not the file that was opened: {remedy}")
             if self._idle:
                 return self._idle.pop()
         try:
@@ -262,6 +267,15 @@ def damaged(path: Path, title: str, problem: str) -> ConfigurationError:
             )
         ]
     )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands there; None where there is none that can be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -131,6 +131,70 @@ def test_a_path_that_cannot_be_a_file_is_refused_with_its_place(tmp_path: Path) 
             SqliteStateStore(path)
 
 
+def test_a_file_that_is_damaged_under_a_running_store_is_unavailable_left_alone_and_good_again_once_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    first = SqliteStateStore(path)
+    etag = first.commit(commit(None, "c1", put=rows("a", "b")))
+    first.close()
+    sound = path.read_bytes()
+    store = SqliteStateStore(path)
+    path.write_bytes(sound[:100] + b"\xa5" * (len(sound) - 100))
+    harmed = path.read_bytes()
+    for touch in (lambda: store.read(ADA), lambda: store.commit(commit(etag, "c2"))):
+        with pytest.raises(StoreUnavailable, match=r"state\.db: .*(malformed|corrupt|not a database)"):
+            touch()
+    assert path.read_bytes() == harmed
+    path.write_bytes(sound)
+    assert names(store.read(ADA).rows) == ["a", "b"]
+    store.commit(commit(etag, "c2"))
+    store.close()
+
+
+@pytest.mark.parametrize("other", [None, _text_file, _foreign_database, lambda path: SqliteStateStore(path).close()])
+def test_a_file_that_is_taken_away_or_replaced_under_a_running_store_is_noticed_and_the_other_is_left_alone(
+    tmp_path: Path, other: Any
+) -> None:
+    """SQLite would go on writing to the file without a name, and what it acknowledges would be gone."""
+    path, aside = tmp_path / "state.db", tmp_path / "aside.db"
+    store = SqliteStateStore(path)
+    etag = store.commit(commit(None, "c1", put=rows("a")))
+    path.rename(aside)
+    if other is not None:
+        other(path)
+    before = path.read_bytes() if other is not None else None
+    for touch in (lambda: store.commit(commit(etag, "c2")), lambda: store.put_index("i", "k", {}), lambda: store.read(ADA)):
+        with pytest.raises(StoreUnavailable, match="not the file that was opened"):
+            touch()
+    assert (path.read_bytes() if path.exists() else None) == before
+    aside.replace(path)
+    store.commit(commit(etag, "c2"))
+    assert names(store.read(ADA).rows) == ["a"]
+    store.close()
+
+
+def test_a_store_that_turns_read_only_under_a_running_process_can_be_read_and_recovers(tmp_path: Path) -> None:
+    mode = ["rwc"]
+
+    def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+        uri = f"{path.as_uri()}?mode={mode[0]}"
+        return sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+
+    store = SqliteStateStore(tmp_path / "state.db", connect=connect)
+    etag = store.commit(commit(None, "c1", put=rows("a")))
+    mode[0] = "ro"
+    # The connection at hand was opened before; one that is opened now can only read.
+    with store._database.reading():
+        with pytest.raises(StoreUnavailable, match="readonly"):
+            store.commit(commit(etag, "c2"))
+        assert names(store.read(ADA).rows) == ["a"]
+    mode[0] = "rwc"
+    with store._database.reading():
+        pass
+    store.commit(commit(etag, "c2"))
+    assert names(store.read(ADA).rows) == ["a"]
+    store.close()
+
+
 def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
     (tmp_path / "state.db").touch()
     store = SqliteStateStore(tmp_path / "state.db")
