@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -144,6 +145,34 @@ def resume(
     from joinery.cli.operate import resume as run
 
     end(lambda: run(data, workflow))
+
+
+@app.command(epilog=examples.BACKUP)
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="DEST", help="A folder that does not exist yet.")],
+    data: Data = None,
+) -> None:
+    """Copy what Joinery keeps, while it runs.
+
+    State, queue and secret as of one moment, with a manifest. The stand-ins' worlds are not part of it.
+    """
+    from joinery.cli.backup import backup as run
+
+    end(lambda: run(data, target))
+
+
+@app.command(epilog=examples.RESTORE)
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder that `joinery backup` made.")],
+    data: Data = None,
+) -> None:
+    """Put a backup into a data folder that holds no state yet.
+
+    The next start looks at everybody again. What was done since the backup is found, not done twice.
+    """
+    from joinery.cli.backup import restore as run
+
+    end(lambda: run(data, source))
 
 
 @app.command("settings", epilog=examples.SETTINGS)

@@ -44,6 +44,15 @@ PAUSE = _epilog(
 RESUME = _epilog(
     "joinery resume", "joinery resume leaver", codes="0 it acts again; 1 it was not paused; 2 the data folder or the command line is wrong."
 )
+BACKUP = _epilog(
+    "joinery backup backups/monday",
+    "joinery backup --data /var/lib/joinery backups/$(date +%F)",
+    codes="0 it is there, whole; 2 the data folder cannot be copied, or the name is taken.",
+)
+RESTORE = _epilog(
+    "joinery restore backups/monday --data .joinery/again",
+    codes="0 restored; 2 the backup is not whole or not ours, or the folder is in use or holds a state already; nothing was changed.",
+)
 SETTINGS = _epilog(
     "joinery settings",
     "joinery settings --policy config/policy.example.toml",

@@ -15,7 +15,7 @@ from joinery.engine.ports import Clock, DeltaPage, Directory, Document, LinkExpi
 from joinery.errors import LostRace, TryLater
 
 #: Shared rows.
-_PEOPLE_LINK, _GROUPS_LINK, SWEPT = "delta-people", "delta-groups", "swept"
+PEOPLE_LINK, GROUPS_LINK, SWEPT = "delta-people", "delta-groups", "swept"
 #: An index row this old is not waiting for its commit any more.
 _DANGLING = timedelta(minutes=10)
 #: The directory's limit for groups in one delta filter.
@@ -45,7 +45,7 @@ class Sweeper:
     def sweep(self) -> SweepReport:
         """One round over people and watched groups. Raises TryLater, Refused, QueueUnavailable, StoreUnavailable; a repeat is harmless."""
         self.groups.refresh()
-        people, pages = self._follow(_PEOPLE_LINK, self.directory.people_delta, resync=True)
+        people, pages = self._follow(PEOPLE_LINK, self.directory.people_delta, resync=True)
         watched = sorted(self.groups.ids().values())
         in_groups = 0
         for start in range(0, len(watched), _GROUPS_PER_LINK):
@@ -55,7 +55,7 @@ class Sweeper:
                 return self.directory.groups_delta(chunk, link)
 
             # Another set of groups needs another token: the old one would not know the new group.
-            name = f"{_GROUPS_LINK}-{start // _GROUPS_PER_LINK}"
+            name = f"{GROUPS_LINK}-{start // _GROUPS_PER_LINK}"
             seen, more = self._follow(name, groups_delta, about=chunk)
             in_groups, pages = in_groups + seen, pages + more
         self._mark_swept()

@@ -58,7 +58,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_all_promised_commands_exist() -> None:
-    promised = {"up", "demo", "stand-ins", "audit show", "parked list", "pause", "resume", "settings"}
+    promised = {"up", "demo", "backup", "restore", "stand-ins", "audit show", "parked list", "pause", "resume", "settings"}
     assert promised <= {path.removeprefix("joinery ") for path in HELPS}
 
 
