@@ -177,7 +177,7 @@ def _made_ready(folder: Path, tenant: str, *, made_at: str) -> None:
     from adapters.queues.journal import SqliteJournal
     from adapters.stores.sqlite import SqliteStateStore
     from adapters.system import SystemClock, SystemRandomness
-    from joinery.cli.operate import user_name
+    from joinery.cli.operate import user
     from joinery.engine.operations import OperatorLog
     from joinery.engine.restoring import forget_bookmarks
 
@@ -188,7 +188,7 @@ def _made_ready(folder: Path, tenant: str, *, made_at: str) -> None:
         try:
             forget_bookmarks(store)
             log = OperatorLog(tenant, store=store, clock=SystemClock(), randomness=SystemRandomness())
-            log.record("restored", f"the backup of {made_at}", by=user_name(), workflow="*")
+            log.record("restored", f"the backup of {made_at}", by=user(), workflow="*")
         except JoineryError as error:
             raise finding(str(folder), f"cannot be made ready ({error})", "The backup was left as it is; restore it elsewhere.") from None
 

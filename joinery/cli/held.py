@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from joinery.cli.exits import NOT_WELL, WELL, finding
-from joinery.cli.operate import user_name
+from joinery.cli.operate import user
 from joinery.cli.stored import Stored, stored
 from joinery.cli.timeline import name_of
 from joinery.cli.up import say
@@ -51,7 +51,7 @@ def decide(data: str | None, decision: str, *, person: str | None, everything: b
         chosen = [one for one in book.listed() if person is None or one.partition in _partitions(opened, person)]
         for one in chosen:
             # The audit first: what is decided can always be explained.
-            opened.log.record(f"held {decision}", f"{_id(one)}: {reason.strip()}", by=user_name(), workflow=one.workflow)
+            opened.log.record(f"held {decision}", f"{_id(one)}: {reason.strip()}", by=user(), workflow=one.workflow)
             book.put(replace(one, decision=word))
     say(f"{_DONE[word]}: {counted(len(chosen), 'change')}." if chosen else "Nothing of that is held.")
     return WELL if chosen else NOT_WELL

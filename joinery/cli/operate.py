@@ -17,7 +17,7 @@ def pause(data: str | None, workflow: str | None, reason: str) -> int:
         raise finding("--reason", "is empty", 'Say why, for whoever finds it paused: --reason "Halo is being upgraded".')
     with stored(data) as opened:
         # The audit first: what is in force can always be explained.
-        opened.log.record("paused", reason.strip(), by=user_name(), workflow=workflow or ALL)
+        opened.log.record("paused", reason.strip(), by=user(), workflow=workflow or ALL)
         opened.pauses.pause(workflow or ALL, reason.strip())
     say(f"Paused: {workflow or 'all workflows'}. Intake goes on, and nothing is lost.")
     say(f"`joinery resume{f' {workflow}' if workflow else ''}` lets {'it' if workflow else 'them'} act again.")
@@ -30,7 +30,7 @@ def resume(data: str | None, workflow: str | None) -> int:
     with stored(data) as opened:
         was = (workflow or ALL) in opened.pauses.read().reasons
         if was:
-            opened.log.record("resumed", "", by=user_name(), workflow=workflow or ALL)
+            opened.log.record("resumed", "", by=user(), workflow=workflow or ALL)
             opened.pauses.resume(workflow or ALL)
         still = opened.pauses.read().reasons
     what = workflow or "all workflows"
@@ -40,7 +40,7 @@ def resume(data: str | None, workflow: str | None) -> int:
     return WELL if was else NOT_WELL
 
 
-def user_name() -> str:
+def user() -> str:
     """Who is at the keyboard, as far as the system knows."""
     try:
         return getpass.getuser()

@@ -15,12 +15,11 @@ from joinery.engine.parking import PARKED
 from joinery.engine.partition import OPEN_RUNS
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Document, MessageQueue, StateStore
-from joinery.engine.restoring import SUBSCRIBED
 from joinery.engine.sweeps import SWEPT
 from joinery.errors import QueueUnavailable, StoreUnavailable
 
-#: Shared row: when the local host started.
-STARTED = "started"
+#: Shared rows: the subscriptions as last seen to, and when the local host started.
+SUBSCRIBED, STARTED = "subscribed", "started"
 
 
 @dataclass(kw_only=True, slots=True)

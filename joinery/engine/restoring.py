@@ -6,11 +6,9 @@ made of deployment, person, episode and step, so the same fact asks for the same
 
 from __future__ import annotations
 
+from joinery.engine.health import SUBSCRIBED
 from joinery.engine.ports import StateStore
 from joinery.engine.sweeps import GROUPS_LINK, PEOPLE_LINK
-
-#: Shared row: what notifies us, until when, and a fingerprint of the address and secret it was given.
-SUBSCRIBED = "subscribed"
 
 
 def forget_bookmarks(store: StateStore) -> None:

@@ -19,7 +19,12 @@ pytestmark = [
     ),
 ]
 
-_BRISK = {"JOINERY_CALL_DEADLINE_SECONDS": "1", "JOINERY_SEARCH_LAG_SECONDS": "0.3", "JOINERY_HALO_CLIENT_ID": "local"}
+_BRISK = {
+    "JOINERY_CALL_DEADLINE_SECONDS": "1",
+    "JOINERY_SEARCH_LAG_SECONDS": "0.3",
+    "JOINERY_HALO_CLIENT_ID": "local",
+    "JOINERY_HALO_CALLS": "0",
+}
 
 
 def laid_out(folder: Path, disk: SmallDisk) -> Product:

@@ -21,7 +21,12 @@ from joinery.engine.readside import ReadSide
 
 pytestmark = pytest.mark.servers
 
-_BRISK = {"JOINERY_CALL_DEADLINE_SECONDS": "1", "JOINERY_SEARCH_LAG_SECONDS": "0.3", "JOINERY_HALO_CLIENT_ID": "local"}
+_BRISK = {
+    "JOINERY_CALL_DEADLINE_SECONDS": "1",
+    "JOINERY_SEARCH_LAG_SECONDS": "0.3",
+    "JOINERY_HALO_CLIENT_ID": "local",
+    "JOINERY_HALO_CALLS": "0",
+}
 
 
 def backed_up(it: Product, target: Path) -> Path:

@@ -38,6 +38,7 @@ class Worker:
             "JOINERY_GRAPH_URL": it.world.graph_url,
             "JOINERY_HALO_URL": it.world.halo_url,
             "JOINERY_HALO_CLIENT_ID": "local",
+            "JOINERY_HALO_CALLS": "0",
             "JOINERY_PUBLIC_URL": "http://127.0.0.1:9",
             "JOINERY_CLIENT_STATE": "0" * 64,
             "JOINERY_CALL_DEADLINE_SECONDS": str(_DEADLINE),

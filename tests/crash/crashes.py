@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from adapters.stores.sqlite import SqliteStateStore
 from joinery.testing import World
 
 
@@ -55,17 +57,34 @@ class Fragile:
         return lambda *args, **kwargs: self._plan.around(name, lambda: value(*args, **kwargs))
 
 
-class CrashingWorld(World):
-    """A World in which every commit, index write, outside call and send can be the last of its process."""
+#: What a crash may come beside, in the store.
+_TOUCHED = ("commit", "put_index", "delete_index", "replace_shared")
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
+
+class CrashingWorld(World):
+    """A World in which every commit, index write, outside call and send can be the last of its process.
+
+    With a ``file`` the store is that file, and every process opens it anew.
+    """
+
+    def __init__(self, plan: Plan, file: Path | None = None) -> None:
+        super().__init__(store=SqliteStateStore(file) if file else None)
         self.plan = plan
-        self.store = Fragile(self.store, plan, "commit", "put_index", "delete_index", "replace_shared")
+        self.file = file
+        self.whole_store = self.store
+        self.store = Fragile(self.store, plan, *_TOUCHED)
         self.desk = Fragile(self.desk, plan, "find", "find_similar", "perform", "read_back")  # type: ignore[assignment]  # same shape
         self.directory = Fragile(self.directory, plan, "look", "people_in", "people_among")  # type: ignore[assignment]  # same shape
         self.plain_queue = self.queue
         self.queue = Fragile(self.queue, plan, "send")  # type: ignore[assignment]  # same shape
+        self.restart()
+
+    def after_a_crash(self) -> None:
+        """Another process."""
+        if self.file is not None:
+            self.whole_store.close()
+            self.whole_store = SqliteStateStore(self.file)
+            self.store = Fragile(self.whole_store, self.plan, *_TOUCHED)
         self.restart()
 
     def queue_up(self, *args: Any, **kwargs: Any) -> None:
@@ -84,7 +103,7 @@ class CrashingWorld(World):
                 try:
                     self.app.handle(messages[0].body)
                 except Crash:
-                    self.restart()
+                    self.after_a_crash()
                     continue
                 messages.pop(0)
                 handled += 1
@@ -96,7 +115,7 @@ class CrashingWorld(World):
         try:
             self.app.tick()
         except Crash:
-            self.restart()
+            self.after_a_crash()
 
     def minutes(self, count: int) -> None:
         """Time passes, with a tick every minute."""
@@ -106,15 +125,22 @@ class CrashingWorld(World):
         self.work()
 
 
-def every_crash(story: Callable[[CrashingWorld], None]) -> list[CrashingWorld]:
-    """The story without a crash first, then once for every touch, before and after it."""
-    whole = CrashingWorld(Plan())
-    story(whole)
+def every_crash(story: Callable[[CrashingWorld], None], folder: Path | None = None, *, every: int = 1) -> list[CrashingWorld]:
+    """The story without a crash first, then once for every touch, before and after it; in memory, or each on a file in ``folder``.
+
+    ``every`` takes each n-th of those deaths.
+    """
+
+    def told(plan: Plan, name: str) -> CrashingWorld:
+        world = CrashingWorld(plan, folder / name if folder else None)
+        story(world)
+        return world
+
+    whole = told(Plan(), "whole.db")
     worlds = [whole]
-    for at in range(1, whole.plan.touches + 1):
-        for after in (False, True):
-            world = CrashingWorld(Plan(at=at, after=after))
-            story(world)
-            assert world.plan.died_at, at
-            worlds.append(world)
+    deaths = [(at, after) for at in range(1, whole.plan.touches + 1) for after in (False, True)]
+    for at, after in deaths[::every]:
+        world = told(Plan(at=at, after=after), f"{at}-{after}.db")
+        assert world.plan.died_at, at
+        worlds.append(world)
     return worlds

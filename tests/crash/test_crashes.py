@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
+import pytest
 from crashes import CrashingWorld, every_crash
 
 from joinery.domain.tickets import OpenTicket
@@ -81,18 +85,26 @@ def assert_nothing_left_behind(world: CrashingWorld) -> None:
     assert not world.app.parking.listed()
 
 
-def test_a_joiner_and_a_leaver_survive_a_crash_anywhere() -> None:
-    whole, *crashed = every_crash(joins_and_leaves)
+@pytest.fixture(params=["memory", "sqlite"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """In memory every death; on a file, where each costs a hundred syncs, all of them in a campaign and else a spread of them."""
+    if request.param == "memory":
+        return {}
+    return {"folder": tmp_path, "every": 1 if os.environ.get("JOINERY_CAMPAIGN") else 13}
+
+
+def test_a_joiner_and_a_leaver_survive_a_crash_anywhere(where: dict[str, Any]) -> None:
+    whole, *crashed = every_crash(joins_and_leaves, **where)
     assert [status for _, status in state(whole)["runs"]] == ["verified", "verified"]  # type: ignore[attr-defined]
-    assert len(crashed) >= 100
+    assert len(crashed) >= 100 // where.get("every", 1)
     for world in crashed:
         assert state(world) == state(whole), world.plan.died_at
         assert_nothing_left_behind(world)
 
 
-def test_a_leaver_over_an_open_joiner_survives_a_crash_anywhere() -> None:
+def test_a_leaver_over_an_open_joiner_survives_a_crash_anywhere(where: dict[str, Any]) -> None:
     """How far the joiner came differs; that nothing is doubled, and everybody is told, does not."""
-    for world in every_crash(overtaken):
+    for world in every_crash(overtaken, **where):
         runs = [(view.run.workflow, str(view.run.status)) for view in world.runs()]
         assert runs == [("joiner", "superseded"), ("leaver", "verified")], world.plan.died_at
         kinds = [ticket.kind for ticket in world.desk.tickets]
