@@ -6,7 +6,8 @@
     ├── TryLater(after)          not done, certainly; ask again after a pause
     │   ├── BudgetSpent          our own call budget for the desk is spent: nobody is in trouble, nothing was sent
     │   ├── StoreUnavailable     the state store does not answer
-    │   └── QueueUnavailable     the bus does not answer
+    │   ├── QueueUnavailable     the bus does not answer
+    │   └── SealUnavailable      the log of the seals does not answer
     ├── OutcomeUnknown           it may have been done: look before you repeat
     ├── Refused                  the other side said no; needs a human
     ├── LostRace                 somebody else committed first: read again, decide again
@@ -50,6 +51,10 @@ class StoreUnavailable(TryLater):
 
 class QueueUnavailable(TryLater):
     """The bus does not answer; intake says 503, so that the sender repeats."""
+
+
+class SealUnavailable(TryLater):
+    """The log of the seals does not answer; the next tick seals what this one could not."""
 
 
 class OutcomeUnknown(JoineryError):
