@@ -17,6 +17,7 @@ from joinery.domain.moments import to_text
 from joinery.domain.person import Person
 from joinery.engine import codec
 from joinery.engine.audit import PERSONAL
+from joinery.engine.breaker import HELD
 from joinery.engine.journal import Check, Run
 from joinery.engine.operations import ERASED, OperatorLog
 from joinery.engine.parking import ParkingLot
@@ -79,7 +80,7 @@ class Eraser:
         done = Erasure()
         while True:
             snapshot = self._store.read(partition)
-            blocked = tuple(_still_open(snapshot))
+            blocked = (*_still_open(snapshot), *self._held(partition))
             if blocked:
                 return replace(done, blocked_by=blocked)
             if snapshot.head is None:
@@ -106,6 +107,11 @@ class Eraser:
                     break
         self._shred()
         return done
+
+    def _held(self, partition: str) -> Iterator[str]:
+        for row in self._store.list_index(HELD, prefix=partition):
+            if row.name == partition:
+                yield "a change of theirs is held, and nobody has decided on it or the next look is still to come"
 
     def _commit(self, partition: str, snapshot: Snapshot, head: Document, changes: list[Row | str]) -> bool:
         commit = Commit(

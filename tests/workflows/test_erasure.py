@@ -18,6 +18,7 @@ from adapters.stores.sqlite import SqliteStateStore
 from joinery.cli.logs import JsonLines
 from joinery.domain.events import Joined
 from joinery.domain.person import Manager, Person
+from joinery.engine.breaker import HeldChange
 from joinery.engine.context import Context
 from joinery.engine.erasure import ERASURES
 from joinery.engine.operations import operator_partition
@@ -244,6 +245,16 @@ def test_while_a_run_is_open_nothing_is_erased_and_the_run_is_named() -> None:
 def test_while_a_late_check_is_due_nothing_is_erased() -> None:
     world = joined(World(), minutes=5)
     assert [why.partition(" of ")[0] for why in world.app.upkeep.eraser.erase(ADA, reason="x", by="kim").blocked_by] == ["a late check"] * 3
+
+
+def test_while_a_change_is_held_nothing_is_erased() -> None:
+    world = active()
+    now = world.clock.now()
+    world.app.held.put(HeldChange(partition=ADA, workflow="leaver", at=now, why="too many leave at once"))
+    (why,) = world.app.upkeep.eraser.erase(ADA, reason="x", by="kim").blocked_by
+    assert why.startswith("a change of theirs is held")
+    world.app.held.drop(ADA)
+    assert not world.app.upkeep.eraser.erase(ADA, reason="x", by="kim").blocked_by
 
 
 def test_a_wish_is_carried_out_by_the_tick_once_nothing_is_open_any_more() -> None:
