@@ -92,6 +92,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from adapters.queues.embedded import EmbeddedQueue
     from adapters.queues.engine import QueueEngine
     from adapters.queues.journal import SqliteJournal
+    from adapters.stores.seal_file import FileSealLog
     from adapters.system import SystemClock, SystemRandomness
     from adapters.webhooks.alerts import AlertWebhook
     from joinery.assembly import Ports, assemble
@@ -160,6 +161,8 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         subscriptions=subscriptions,
         intake=GraphIntake((settings.client_state.reveal(), settings.client_state_previous.reveal())),
         alerts=alerts,
+        seals=FileSealLog(settings.seals),
+        shred=kept.shred,
     )
     app = assemble(
         ports,
@@ -169,6 +172,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         tenant=settings.graph_tenant,
         deployment=settings.deployment,
         timing=timing,
+        seal_every=timedelta(minutes=settings.seal_minutes),
     )
     closers: tuple[Callable[[], None], ...] = (
         *((hook.close,) if hook else ()),

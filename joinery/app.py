@@ -25,6 +25,7 @@ from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Ou
 from joinery.engine.readside import ReadSide
 from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
 from joinery.engine.sweeps import Sweeper, SweepReport
+from joinery.engine.upkeep import Upkeep
 from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
 
 _log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class App:
     breaker: Breaker
     held: HeldBook
     parking: ParkingLot
+    upkeep: Upkeep
     reads: ReadSide
     vitals: Health
 
@@ -247,7 +249,8 @@ class App:
     # --- timers ---
 
     def tick(self) -> int:
-        """Wake every partition whose moment has come and whose message was lost; returns how many."""
+        """Wake every partition whose moment has come and whose message was lost; returns how many. Seal the audit, where it is time."""
+        self.upkeep.seal()
         now = self.clock.now()
         # What is due within this very minute has its own message; a tick that is ahead of it would only double the work.
         due = self.store.list_index(DUE, up_to=to_text(now - timedelta(seconds=5)) + "~")
@@ -266,6 +269,7 @@ class App:
             woken += 1
         self._go_on_with_decided(now)
         self._revive()
+        self.upkeep.erase()
         return woken
 
     def _go_on_with_decided(self, now: datetime) -> None:

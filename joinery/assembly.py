@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from joinery.app import App, SubscriptionUrls
 from joinery.domain.events import AlertRaised, Left
@@ -12,18 +14,33 @@ from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.checks import LateChecks
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
+from joinery.engine.erasure import Eraser
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.health import Health
+from joinery.engine.operations import OperatorLog
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
-from joinery.engine.ports import AlertSink, Clock, Directory, Intake, MessageQueue, Randomness, ServiceDesk, StateStore, Subscriptions
+from joinery.engine.ports import (
+    AlertSink,
+    Clock,
+    Directory,
+    Intake,
+    MessageQueue,
+    Randomness,
+    SealLog,
+    ServiceDesk,
+    StateStore,
+    Subscriptions,
+)
 from joinery.engine.readside import ReadSide
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
+from joinery.engine.seals import SEAL_EVERY, Sealer
 from joinery.engine.sweeps import Sweeper
+from joinery.engine.upkeep import Upkeep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,11 +55,22 @@ class Ports:
     desk: ServiceDesk
     subscriptions: Subscriptions
     intake: Intake
+    seals: SealLog
     alerts: AlertSink = field(default_factory=LogOnly)
+    #: Makes what was deleted unreadable in the store's files, where it has any.
+    shred: Callable[[], None] = lambda: None
 
 
 def assemble(
-    ports: Ports, *, policy: Policy, catalogue: Catalogue, urls: SubscriptionUrls, tenant: str, deployment: str, timing: EngineTiming
+    ports: Ports,
+    *,
+    policy: Policy,
+    catalogue: Catalogue,
+    urls: SubscriptionUrls,
+    tenant: str,
+    deployment: str,
+    timing: EngineTiming,
+    seal_every: timedelta = SEAL_EVERY,
 ) -> App:
     """One App over these ports."""
     clock, randomness, store, queue, directory, desk = (
@@ -124,6 +152,17 @@ def assemble(
         breaker=breaker,
         held=held,
         parking=parking,
+        upkeep=Upkeep(
+            sealer=Sealer(store, ports.seals, clock=clock, every=seal_every),
+            eraser=Eraser(
+                store,
+                parking,
+                OperatorLog(tenant, store=store, clock=clock, randomness=randomness),
+                clock=clock,
+                randomness=randomness,
+                shred=ports.shred,
+            ),
+        ),
         reads=ReadSide(store, parking),
         vitals=Health(tenant=tenant, store=store, queue=queue, groups=groups, pauses=pauses, clock=clock, fingerprint=urls.fingerprint),
     )

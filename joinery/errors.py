@@ -7,7 +7,8 @@
     │   ├── BudgetSpent          our own call budget for the desk is spent: nobody is in trouble, nothing was sent
     │   ├── StoreUnavailable     the state store does not answer
     │   │   └── UnknownJournal   what it holds was written by a newer release
-    │   └── QueueUnavailable     the bus does not answer
+    │   ├── QueueUnavailable     the bus does not answer
+    │   └── SealUnavailable      the log of the seals does not answer
     ├── OutcomeUnknown           it may have been done: look before you repeat
     ├── Refused                  the other side said no; needs a human
     ├── LostRace                 somebody else committed first: read again, decide again
@@ -55,6 +56,10 @@ class UnknownJournal(StoreUnavailable):
 
 class QueueUnavailable(TryLater):
     """The bus does not answer; intake says 503, so that the sender repeats."""
+
+
+class SealUnavailable(TryLater):
+    """The log of the seals does not answer; the next tick seals what this one could not."""
 
 
 class OutcomeUnknown(JoineryError):

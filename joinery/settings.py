@@ -68,6 +68,10 @@ class Settings:
     tables_name: str = _setting("JOINERY_TABLES_NAME", "joinery", "name of the table; 3 to 63 letters and digits")
     queue: str = _setting("JOINERY_QUEUE", "embedded", "what carries messages")
     data: Path = _setting("JOINERY_DATA", Path(".joinery"), "folder of the SQLite files and of the stand-ins' state")
+    seal_file: str = _setting(
+        "JOINERY_SEAL_FILE", "", "file, or folder of seals.jsonl, in which the audit is sealed; empty: seals.jsonl in the data folder"
+    )
+    seal_minutes: float = _setting("JOINERY_SEAL_MINUTES", 15.0, "how often the audit is sealed, in minutes; 0: at every tick")
     queue_name: str = _setting("JOINERY_QUEUE_NAME", "person-messages", "name of the session queue")
     port: int = _setting("JOINERY_PORT", 7071, "port of the functions in `joinery up`")
     graph_port: int = _setting("JOINERY_GRAPH_PORT", 7081, "port of the pretend Graph in `joinery up`")
@@ -168,6 +172,8 @@ class Settings:
         if self.halo_calls is not None and self.halo_calls != 0 and not 25 <= self.halo_calls <= 700:
             remedy = "Use 25 to 700: with fewer some steps never get the calls they need; 0 means that Halo has no limit."
             wrong("halo_calls", f"is {self.halo_calls}", remedy)
+        if not 0 <= self.seal_minutes <= 1440:
+            wrong("seal_minutes", f"is {self.seal_minutes:g}", "Use a number of minutes from 0 (at every tick) to 1440.")
         for name in ("client_state", "client_state_previous"):
             if len(getattr(self, name).reveal()) > 128:
                 wrong(name, "is longer than 128 characters", "Graph keeps at most 128; 64 hexadecimal digits are plenty.")
@@ -223,6 +229,12 @@ class Settings:
     def call_deadline(self) -> timedelta:
         """Total time of one live call."""
         return timedelta(seconds=self.call_deadline_seconds)
+
+    @property
+    def seals(self) -> Path:
+        """The file in which the audit is sealed."""
+        given = Path(self.seal_file) if self.seal_file else self.data
+        return given / "seals.jsonl" if not self.seal_file or given.is_dir() else given
 
     @property
     def search_lag(self) -> timedelta:

@@ -23,7 +23,7 @@ from joinery.domain.policy import BreakerPolicy, Policy, Ring, WorkflowPolicy
 from joinery.engine.alerts import LogOnly
 from joinery.engine.budget import LeasedCallBudget
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
-from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore, SeededRandomness
+from joinery.engine.memory import FakeClock, MemoryQueue, MemorySealLog, MemoryStateStore, SeededRandomness
 from joinery.engine.memory_desk import MemoryServiceDesk
 from joinery.engine.memory_directory import MemoryDirectory
 from joinery.engine.ports import AlertSink, Hint, Outgoing, Unacceptable
@@ -106,6 +106,7 @@ class World:
         self.clock = FakeClock()
         self.store = store or MemoryStateStore()
         self.queue = MemoryQueue(self.clock)
+        self.seals = MemorySealLog()
         self.directory = MemoryDirectory(clock=self.clock)
         self.desk: MemoryServiceDesk = desk or MemoryServiceDesk(clock=self.clock, policy=self.policy.desk)
         self.intake = MemoryIntake()
@@ -133,6 +134,7 @@ class World:
             subscriptions=self.subscriptions,
             intake=self.intake,
             alerts=self._alerts,
+            seals=self.seals,
         )
         self.app = assemble(
             ports,

@@ -118,6 +118,15 @@ class Database:
             raise
         self._give_back(connection)
 
+    def shred(self) -> None:
+        """Leave nothing of deleted or replaced content in the file or its log. Raises ``unavailable``; a repeat is harmless."""
+        with self.reading() as connection:
+            # Zeroing what is deleted (secure_delete) leaves copies that moved when pages were balanced; a rebuilt file has none.
+            connection.execute("VACUUM")
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise self._unavailable(f"{self._kind.title} {self._path} is being read, so its log cannot be emptied")
+
     def close(self) -> None:
         """Close the idle connections; those at work are closed when they come back. Nothing answers afterwards."""
         with self._lock:

@@ -124,6 +124,13 @@ class SqliteStateStore:
             connection.execute(_PUT, (_SHARED, name, version, text))
         return _etag(version)
 
+    def shred(self) -> None:
+        """Make what was deleted or replaced unreadable in the files: rebuild the database from what it holds now, and empty its log.
+
+        It takes as long as writing the file once, and others wait meanwhile. Raises StoreUnavailable while somebody reads.
+        """
+        self._database.shred()
+
     def close(self) -> None:
         """Close every connection; nothing answers afterwards."""
         self._database.close()
@@ -145,8 +152,8 @@ def _commit_id(head: bytes) -> str:
 
 def _decoded(data: bytes) -> Document:
     try:
-        return cast(Document, msgspec.json.decode(data))
-    except msgspec.DecodeError as error:
+        return cast(Document, msgspec.json.decode(data, type=dict))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreUnavailable(
             f"the state store holds a row that cannot be read ({error}); the file is damaged, restore a backup"
         ) from error

@@ -149,6 +149,9 @@ class TableStateStore:
         except (Conflict, NotThere):
             return self._ours(key, "write_id", write_id, f"shared row {name}")
 
+    def shred(self) -> None:
+        """Nothing: the service has no file of ours to rebuild. How long its disks and backups hold what is deleted is its own promise."""
+
     def close(self) -> None:
         """Close the connections; nothing answers afterwards."""
         self._calls.close()

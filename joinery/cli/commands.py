@@ -27,6 +27,9 @@ _PLAIN = {"rich_markup_mode": None, "no_args_is_help": True, "context_settings":
 
 Version = Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")]
 Workflow = Annotated[str | None, typer.Argument(help="joiner or leaver; left out, all workflows.", metavar="WORKFLOW")]
+Person = Annotated[
+    str | None, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.", show_default=False)
+]
 
 app = typer.Typer(
     help="Turns identity changes into service-desk work that is done once, in order, and proven.",
@@ -188,10 +191,8 @@ def show_settings(policy: PolicyFile = None, data: Data = None) -> None:
 
 @audit.command("show", epilog=examples.AUDIT_SHOW)
 def audit_show(
-    person: Annotated[
-        str | None, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.", show_default=False)
-    ] = None,
-    operator: Annotated[bool, typer.Option("--operator", help="What operators did instead: pause, resume.")] = False,
+    person: Person = None,
+    operator: Annotated[bool, typer.Option("--operator", help="What operators did instead: pause, resume, erase.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -202,6 +203,52 @@ def audit_show(
     from joinery.cli.reports import show_audit
 
     end(lambda: show_audit(data, person, operator=operator, as_json=as_json))
+
+
+@audit.command("verify", epilog=examples.AUDIT_VERIFY)
+def audit_verify(data: Data = None, as_json: Json = False) -> None:
+    """Check every audit chain, and name what was changed, is missing, reordered or truncated.
+
+    Against itself, its head, the personal data that were not erased, and the seals outside.
+    """
+    from joinery.cli.evidence import verify
+
+    end(lambda: verify(data, as_json=as_json))
+
+
+@audit.command("export", epilog=examples.AUDIT_EXPORT)
+def audit_export(
+    person: Person = None,
+    operator: Annotated[bool, typer.Option("--operator", help="What operators did.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All chains: everybody's, and the operators'.")] = False,
+    data: Data = None,
+) -> None:
+    """Print audit entries as JSON Lines, to be checked by somebody else.
+
+    With names and addresses as far as they were not erased. docs/audit.md has a script of a few lines that checks it.
+    """
+    from joinery.cli.evidence import export
+
+    end(lambda: export(data, person, operator=operator, everything=everything))
+
+
+@app.command(epilog=examples.ERASE)
+def erase(
+    person: Annotated[str, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, without the person's name: it stays in the operators' audit.")],
+    when_done: Annotated[
+        bool, typer.Option("--when-done", help="If something is still open: do it by itself when that has ended.")
+    ] = False,
+    data: Data = None,
+) -> None:
+    """Erase a person's names, addresses and whatever else describes them.
+
+    Ids, times and hashes stay, so the audit can still be verified. It is refused while a run or a late check is open. What the
+    directory and the desk know is theirs; while the account exists, the next look brings back what it shows.
+    """
+    from joinery.cli.evidence import erase as run
+
+    end(lambda: run(data, person, reason, when_done=when_done))
 
 
 @parked.command("list", epilog=examples.PARKED_LIST)

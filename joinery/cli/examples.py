@@ -59,7 +59,9 @@ SETTINGS = _epilog(
     "JOINERY_DEPLOYMENT=prod-eu joinery settings",
     codes="0 settings and policy are sound; 2 they are not (every finding is printed).",
 )
-AUDIT = _epilog('joinery audit show --person "Amara Okafor"', codes=_READS)
+AUDIT = _epilog(
+    'joinery audit show --person "Amara Okafor"', "joinery audit verify", "joinery audit export --all > audit.jsonl", codes=_READS
+)
 AUDIT_SHOW = _epilog(
     "joinery audit show --person amara.okafor@contoso.example",
     'joinery audit show --person "Amara Okafor" --json',
@@ -72,5 +74,21 @@ HELD = _epilog("joinery held list", codes=_CODES)
 HELD_LIST = _epilog("joinery held list", "joinery held list --json", codes=_CODES)
 HELD_RELEASE = _epilog('joinery held release --person "Amara Okafor" --reason "HR confirms"', codes=_CODES)
 HELD_DISCARD = _epilog('joinery held discard --all --reason "the import was wrong"', codes=_CODES)
+AUDIT_VERIFY = _epilog(
+    "joinery audit verify",
+    "joinery audit verify --json --data .joinery/night",
+    codes="0 every chain is sound; 1 one is not; 2 it could not look: the data folder, the seals or the command line is wrong.",
+)
+AUDIT_EXPORT = _epilog(
+    "joinery audit export --all > audit.jsonl",
+    'joinery audit export --person "Amara Okafor" > amara.jsonl',
+    "joinery audit export --operator > operators.jsonl",
+    codes=_READS,
+)
+ERASE = _epilog(
+    'joinery erase --person amara.okafor@contoso.example --reason "request 2026-14"',
+    'joinery erase --person 6f1c2b1e-0001-4000-8000-000000000001 --reason "two years after leaving" --when-done',
+    codes="0 erased, or nothing was left, or it will be done; 1 nobody fits, or something is open; 2 the data folder or the command line is wrong.",
+)
 PARKED = _epilog("joinery parked list", codes=_CODES)
 PARKED_LIST = _epilog("joinery parked list", "joinery parked list --json", codes=_CODES)

@@ -43,7 +43,7 @@ def show_audit(data: str | None, who: str | None, *, operator: bool, as_json: bo
             return _show_operators(list(opened.reads.audit(operator_partition(opened.tenant))), as_json=as_json)
         found = opened.reads.find(who.strip())
         if len(found) != 1:
-            _say_who_fits(who, found)
+            say_who_fits(who, found)
             return NOT_WELL
         lines = list(opened.reads.audit(found[0].partition))
     if as_json:
@@ -60,14 +60,16 @@ def _show_operators(lines: list[AuditLine], *, as_json: bool) -> int:
         return WELL
     say("What operators did (times are UTC)\n" if lines else "No operator has done anything yet.")
     for line in lines:
-        who, what = (line.personal or {}).get("by") or "somebody", line.record.detail.get("workflow", "")
+        who, detail = (line.personal or {}).get("by") or "somebody", line.record.detail
+        what = detail.get("workflow") or detail.get("person", "")
         subject = f"{'all workflows' if what == ALL else what}, by {who}"
         for text in _hanging(line.record, "; ".join(part for part in (subject, line.record.why) if part)):
             say(text)
     return WELL
 
 
-def _say_who_fits(who: str, found: Sequence[KnownPerson]) -> None:
+def say_who_fits(who: str, found: Sequence[KnownPerson]) -> None:
+    """Nobody, or several people: to standard error, with their ids."""
     problem = f"{len(found)} people are known as {who!r}; give one of these ids" if found else f"nobody is known as {who!r}"
     lines = [
         f"joinery: {problem}",

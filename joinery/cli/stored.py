@@ -8,19 +8,25 @@ from dataclasses import dataclass
 
 from joinery.cli.options import settings_from
 from joinery.engine.alerts import Cause, alerts_partition, causes
+from joinery.engine.erasure import Eraser
+from joinery.engine.export import AuditExporter
 from joinery.engine.operations import OperatorLog
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import StateStore
 from joinery.engine.readside import ReadSide
+from joinery.engine.verification import AuditVerifier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """The read side, the pauses and the operators' audit of one store."""
+    """The read side, the pauses, the operators' audit, and what checks and erases, over one store."""
 
     reads: ReadSide
     pauses: PauseBoard
     log: OperatorLog
+    verifier: AuditVerifier
+    exporter: AuditExporter
+    eraser: Eraser
     tenant: str
     store: StateStore
 
@@ -41,6 +47,7 @@ def stored(data: str | None) -> Iterator[Stored]:
 
     Raises ConfigurationError where there is none, StoreUnavailable where it is locked or does not answer.
     """
+    from adapters.stores.seal_file import FileSealLog
     from adapters.system import SystemClock, SystemRandomness
     from joinery.engine.parking import ParkingLot
     from wiring import open_store
@@ -51,6 +58,16 @@ def stored(data: str | None) -> Iterator[Stored]:
         clock, randomness, tenant = SystemClock(), SystemRandomness(), settings.graph_tenant
         lot = ParkingLot(store, clock=clock, randomness=randomness)
         log = OperatorLog(tenant, store=store, clock=clock, randomness=randomness)
-        yield Stored(reads=ReadSide(store, lot), pauses=PauseBoard(store, clock), log=log, tenant=tenant, store=store)
+        verifier = AuditVerifier(store, FileSealLog(settings.seals), tenant=tenant)
+        yield Stored(
+            reads=ReadSide(store, lot),
+            pauses=PauseBoard(store, clock),
+            log=log,
+            verifier=verifier,
+            exporter=AuditExporter(store, verifier, clock=clock),
+            eraser=Eraser(store, lot, log, clock=clock, randomness=randomness, shred=store.shred),
+            tenant=tenant,
+            store=store,
+        )
     finally:
         store.close()

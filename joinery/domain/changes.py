@@ -237,6 +237,9 @@ def _changed(
     fields: tuple[str, ...], known: Known, before: Person, person: Person, policy: Policy, now: datetime
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The fields that changed, and apart from them those that were empty and were filled soon after joining."""
+    if before.erased:
+        # What was there before nobody knows any more; this sighting is the new picture.
+        return (), ()
     joined_at = known.episode.joined_at
     fresh = joined_at is not None and now - joined_at <= policy.timing.completion_window
     changed: list[str] = []

@@ -49,6 +49,8 @@ class Person:
     groups: frozenset[str] = frozenset()
     #: Addresses they had before, latest first: the desk may still know them by one. The engine keeps them, no directory does.
     former_addresses: tuple[str, ...] = ()
+    #: Names, addresses and whatever else describes them were erased from this record: that they are empty means nothing.
+    erased: bool = False
 
     @property
     def address(self) -> str:
@@ -72,6 +74,10 @@ class Person:
         known = (*before.addresses, *before.former_addresses)
         former = tuple(dict.fromkeys(address for address in known if address not in self.addresses))
         return self.evolve(former_addresses=former[:FORMER_ADDRESSES_KEPT])
+
+    def without_personal_data(self) -> Person:
+        """What decisions cannot do without: id, whether the account was enabled, and the watched groups."""
+        return Person(id=self.id, account_enabled=self.account_enabled, groups=self.groups, erased=True)
 
     def evolve(self, **changes: Any) -> Person:
         """The same person with some fields changed."""

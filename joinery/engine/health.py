@@ -15,6 +15,7 @@ from joinery.engine.parking import PARKED
 from joinery.engine.partition import OPEN_RUNS
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Document, MessageQueue, StateStore
+from joinery.engine.seals import SEALED
 from joinery.engine.sweeps import SWEPT
 from joinery.errors import QueueUnavailable, StoreUnavailable
 
@@ -64,6 +65,7 @@ class Health:
         ends = {resource: from_text(moment) for resource, moment in subscribed.get("ends", {}).items()}
         swept = self.store.read_shared(SWEPT)[1]
         started = self.store.read_shared(STARTED)[1]
+        sealed = self.store.read_shared(SEALED)[1]
         waiting_for = []
         if sum(moment > now for moment in ends.values()) < 2 or subscribed.get("fingerprint") != self.fingerprint:
             waiting_for.append("both subscriptions")
@@ -84,6 +86,7 @@ class Health:
             "alerts": sum(now - cause.last_at < QUIET for cause in causes(self.store, self.tenant)),
             "coverage": {
                 "swept_at": swept["at"] if swept else None,
+                "sealed_at": sealed["at"] if sealed else None,
                 "subscriptions_end_at": {resource: to_text(moment) for resource, moment in ends.items()},
                 "groups_missing": list(self.groups.missing()) if not waiting_for else [],
             },

@@ -177,6 +177,8 @@ class Head:
     desk_user_id: str | None = None
     audit_seq: int = 0
     audit_hash: str = ""
+    #: The index row that tells the sealer about this chain.
+    seal_mark: str = ""
     #: The index row that will wake this partition, and the moment for which a message was last scheduled.
     due_key: str = ""
     wake_at: datetime | None = None

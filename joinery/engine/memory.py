@@ -13,7 +13,7 @@ from typing import cast
 from joinery.domain.moments import aware
 from joinery.engine.ports import OPEN_RANGE_END, Clock, Commit, DeadLetter, Document, Outgoing, Row, Snapshot
 from joinery.engine.store_limits import HEAD, check_key, encoded, encoded_commit
-from joinery.errors import LostRace, QueueUnavailable, StoreUnavailable
+from joinery.errors import LostRace, QueueUnavailable, SealUnavailable, StoreUnavailable
 
 #: A Monday morning; tests that need another moment say so.
 DEFAULT_START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -180,6 +180,37 @@ class MemoryStateStore:
         if self.unavailable:
             raise StoreUnavailable("the store does not answer")
         return tables.get(name) or {}
+
+
+class MemorySealLog:
+    """The log of the seals in memory. Raises SealUnavailable while ``unavailable`` is set."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: Everything that was appended.
+        self.data = b""
+        #: For tests: set it, and nothing answers until it is cleared.
+        self.unavailable = False
+
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self.read())
+
+    def read(self, start: int = 0) -> bytes:
+        """Everything from byte ``start`` on."""
+        with self._lock:
+            if self.unavailable:
+                raise SealUnavailable("the log of the seals does not answer")
+            return self.data[start:]
+
+    def append(self, data: bytes, *, at: int) -> None:
+        """Add to the end if the end is at byte ``at``."""
+        with self._lock:
+            if self.unavailable:
+                raise SealUnavailable("the log of the seals does not answer")
+            if at != len(self.data):
+                raise LostRace("somebody else added a seal")
+            self.data += data
 
 
 class MemoryQueue:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, StateStore
 from joinery.errors import LostRace
+
+#: The action that says that personal data were erased; its detail has ``partition``, ``person`` (id) and ``up_to`` (seq).
+ERASED = "erased"
 
 
 def operator_partition(tenant: str) -> str:
@@ -21,13 +26,13 @@ class OperatorLog:
         self._clock = clock
         self._randomness = randomness
 
-    def record(self, action: str, why: str, *, by: str, workflow: str) -> None:
-        """Add an entry; ``by`` is a person's name and can be erased, ``workflow`` may be ``*``. Raises StoreUnavailable."""
+    def record(self, action: str, why: str, *, by: str, **detail: Any) -> None:
+        """Add an entry; ``by`` is a person's name and can be erased, ``detail`` holds ids and counts alone. Raises StoreUnavailable."""
         while True:
             partition = Partition(
                 operator_partition(self._tenant), store=self._store, queue=None, clock=self._clock, randomness=self._randomness
             )
-            partition.audit(action, why, personal={"by": by} if by else None, workflow=workflow)
+            partition.audit(action, why, personal={"by": by} if by else None, **detail)
             try:
                 partition.commit()
             except LostRace:

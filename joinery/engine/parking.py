@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from joinery.domain.moments import from_text, to_text
-from joinery.engine.ports import Clock, Randomness, StateStore
+from joinery.engine.ports import Clock, Randomness, Row, StateStore
 
 #: The index of parked messages.
 PARKED = "parked"
@@ -40,16 +42,36 @@ class ParkingLot:
         self._store.put_index(PARKED, identity, data)
         return identity
 
-    def listed(self) -> tuple[ParkedMessage, ...]:
-        """All of them, oldest first."""
-        found: list[ParkedMessage] = []
+    def forget(self, texts: Iterable[str]) -> int:
+        """Empty the body and the reason of every message that holds one of the texts, without case; returns how many."""
+        holding = list(self._holding(texts))
+        for row in holding:
+            self._store.put_index(PARKED, row.name, {**row.data, "reason": "erased", "body": ""})
+        return len(holding)
+
+    def holds(self, texts: Iterable[str]) -> bool:
+        """Whether any message holds one of the texts."""
+        return any(True for _ in self._holding(texts))
+
+    def _holding(self, texts: Iterable[str]) -> Iterator[Row]:
+        # A body may be JSON, with its letters escaped.
+        wanted = {form.casefold() for text in texts for form in (text, json.dumps(text)[1:-1])}
+        for row in self._rows():
+            told = f"{row.data['reason']}\n{row.data['body']}".casefold()
+            if any(text in told for text in wanted):
+                yield row
+
+    def _rows(self) -> Iterator[Row]:
         after = ""
         while rows := self._store.list_index(PARKED, after=after):
-            found += [
-                ParkedMessage(
-                    id=row.name, at=from_text(row.data["at"]), reason=row.data["reason"], remedy=row.data["remedy"], body=row.data["body"]
-                )
-                for row in rows
-            ]
+            yield from rows
             after = rows[-1].name
-        return tuple(found)
+
+    def listed(self) -> tuple[ParkedMessage, ...]:
+        """All of them, oldest first."""
+        return tuple(
+            ParkedMessage(
+                id=row.name, at=from_text(row.data["at"]), reason=row.data["reason"], remedy=row.data["remedy"], body=row.data["body"]
+            )
+            for row in self._rows()
+        )

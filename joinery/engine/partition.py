@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from joinery.domain.moments import from_text, to_text
-from joinery.engine import audit, codec
+from joinery.engine import audit, codec, seals
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
 from joinery.engine.journal import Check, Head, Run, Step, opened, run_row, step_row
 from joinery.engine.ports import Clock, Commit, Document, MessageQueue, Outgoing, Randomness, Row, StateStore
@@ -43,6 +43,7 @@ class Partition:
         snapshot = store.read(name)
         self._etag = snapshot.etag
         self.head = Head.from_document(snapshot.head, partition=name) if snapshot.head else Head()
+        self._committed_seq = self.head.audit_seq
         for row in snapshot.rows:
             self._take(row)
 
@@ -200,7 +201,7 @@ class Partition:
         if self.is_new and "|person:" in self.name:
             self._store.put_index(PERSONS, self.name, {})
         wake = due if due != self.head.wake_at else None
-        self.head = replace(self.head, due_key=key, wake_at=due)
+        self.head = replace(self.head, due_key=key, wake_at=due, seal_mark=self._mark_growth())
         self._etag = self._store.commit(
             Commit(
                 partition=self.name,
@@ -211,6 +212,10 @@ class Partition:
                 delete=tuple(self._delete),
             )
         )
+        if self.head.audit_seq != self._committed_seq and seals.is_stale(self.head.seal_mark, self.clock.now()):
+            # We stood still between the two writes, and the sealer may have dropped the mark meanwhile.
+            self._store.put_index(seals.GREW, self.head.seal_mark, {})
+        self._committed_seq = self.head.audit_seq
         self._put, self._delete, after = {}, set(), self._after
         self._after = []
         if before and key != before:
@@ -236,6 +241,14 @@ class Partition:
         for name in list(self._alerts):
             del self._alerts[name]
             self._remove(name)
+
+    def _mark_growth(self) -> str:
+        """Where the chain grew: tell the sealer, once in each of its periods; returns the mark."""
+        mark = seals.mark(self.name, self.clock.now())
+        if self.head.audit_seq == self._committed_seq or mark == self.head.seal_mark:
+            return self.head.seal_mark
+        self._store.put_index(seals.GREW, mark, {})
+        return mark
 
     def schedule_wake(self, moment: datetime) -> None:
         """Send ourselves a message for this moment. Without a bus at hand the due index has it, and the tick finds it."""

@@ -222,6 +222,26 @@ class StateStore(Protocol):
         """Replace it if its etag is ``expected`` (None: it must not exist); return the new etag. Raises LostRace."""
 
 
+# --- the seals -------------------------------------------------------------------------------------------------------
+
+
+class SealLog(Protocol):
+    """Bytes that can be added to and never changed, kept where whoever writes the store cannot rewrite them. Raises SealUnavailable."""
+
+    def size(self) -> int:
+        """How many bytes there are."""
+
+    def read(self, start: int = 0) -> bytes:
+        """Everything from byte ``start`` on."""
+
+    def append(self, data: bytes, *, at: int) -> None:
+        """Add to the end if the end is at byte ``at``; return when it is on disk. A crash may leave a part of it.
+
+        Raises:
+            LostRace: somebody else added something.
+        """
+
+
 # --- the bus ---------------------------------------------------------------------------------------------------------
 
 

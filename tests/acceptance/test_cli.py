@@ -58,7 +58,25 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_all_promised_commands_exist() -> None:
-    promised = {"up", "demo", "backup", "restore", "stand-ins", "audit show", "parked list", "pause", "resume", "settings"}
+    promised = {
+        "up",
+        "demo",
+        "backup",
+        "restore",
+        "alerts list",
+        "held list",
+        "held release",
+        "held discard",
+        "stand-ins",
+        "audit show",
+        "audit verify",
+        "audit export",
+        "erase",
+        "parked list",
+        "pause",
+        "resume",
+        "settings",
+    }
     assert promised <= {path.removeprefix("joinery ") for path in HELPS}
 
 
@@ -175,7 +193,15 @@ def test_a_damaged_client_state_is_a_finding(tmp_path: Path) -> None:
 @pytest.mark.servers
 def test_a_data_folder_without_state_is_a_clear_sentence_and_is_not_made(tmp_path: Path) -> None:
     folder = tmp_path / "nothing"
-    for command in (["audit", "show", "--person", "x"], ["parked", "list"], ["pause", "--reason", "x"], ["resume"]):
+    for command in (
+        ["audit", "show", "--person", "x"],
+        ["audit", "verify"],
+        ["audit", "export", "--all"],
+        ["erase", "--person", "x", "--reason", "x"],
+        ["parked", "list"],
+        ["pause", "--reason", "x"],
+        ["resume"],
+    ):
         assert "holds no state.db" in refused(joinery(*command, "--data", str(folder)))
         assert f"{ROOT / 'nowhere'}: holds no state.db" in refused(joinery(*command, "--data", "nowhere"))
     assert not folder.exists()

@@ -31,7 +31,7 @@ EXAMPLE = ROOT / "config" / "policy.example.toml"
 
 #: Every word that the design coins and the code uses.
 WORDS = """
-    abandoned, absence, adapter, adoption, alert, audit, baseline, catalogue, cause, clientState, commit, create, dead-lettered, delta link, deployment,
+    break, chain, erased, mark, root, salt, seal, abandoned, absence, adapter, adoption, alert, audit, baseline, catalogue, cause, clientState, commit, create, dead-lettered, delta link, deployment,
     desk, directory, door, double, doubt, effect, envelope, episode, fact, given up, guard, handshake, head, hint, holder, identity kind, index row, intent,
     joiner, joiner group, journal, key, known, leaver, lifecycle notification, look, notification, open range, order, overtaken, parked, partition, pause,
     person, personal row, planned, policy, port, protected, read-back, reading, recipe, ring, run, search lag, second look, seen, session, setting, settle,
@@ -246,7 +246,7 @@ def test_the_stand_ins_page_names_every_fault_and_every_key_of_a_rule() -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("page", ["stand-ins.md", "operations.md"])
+@pytest.mark.parametrize("page", ["stand-ins.md", "operations.md", "audit.md"])
 def test_the_blocks_of_a_reference_page_can_be_pasted(page: str, shell: Shell) -> None:
     shown = [block.code for block in blocks(DOCS / page) if block.language == "sh" and not block.no_test]
     assert shown
