@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
+import msgspec
+
 from joinery.domain.moments import aware
 from joinery.engine.ports import OPEN_RANGE_END, Clock, Commit, DeadLetter, Document, Outgoing, Row, Snapshot
 from joinery.engine.store_limits import HEAD, check_key, encoded, encoded_commit
@@ -257,7 +259,7 @@ class _Stored:
     text: bytes
 
     def document(self) -> Document:
-        return cast(Document, json.loads(self.text))
+        return cast(Document, msgspec.json.decode(self.text))
 
 
 def _next_etag(current: _Stored | None) -> str:
