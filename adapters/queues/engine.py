@@ -247,6 +247,15 @@ class QueueEngine:
             counts = self._shelves.counts
             return QueueCounts(active=counts[MessageState.ACTIVE], scheduled=counts[MessageState.SCHEDULED], dead=counts[MessageState.DEAD])
 
+    def next_change(self) -> float | None:
+        """In how many seconds time alone changes something: a message falls due, a lock ends. None: never. For whoever turns a clock by hand."""
+        with self._changed:
+            now = self._at_present()
+            next_due, next_expiry = self._shelves.next_due(), self._shelves.next_expiry()
+            moments = [(next_due - now).total_seconds()] if next_due is not None else []
+            moments += [next_expiry - self._clock.monotonic()] if next_expiry is not None else []
+            return max(0.0, min(moments)) if moments else None
+
     def poke(self) -> None:
         """The clock was turned: let those who wait look again."""
         with self._changed:

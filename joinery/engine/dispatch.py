@@ -29,8 +29,8 @@ from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.errors import Refused, StoreUnavailable, TryLater
 
-#: A wake that comes this much too early is sent once more.
-_EARLY = timedelta(seconds=5)
+#: A wake that comes this much too early is sent once more, each time for a later moment, and so often at most: then it is the tick's.
+_EARLY, _EARLY_TIMES = timedelta(seconds=5), 4
 
 #: How the reason begins for which a run is held, and how often it asks again by itself.
 _HELD, _HELD_FOR = "held: ", timedelta(hours=1)
@@ -73,9 +73,10 @@ class Dispatcher:
                 trouble = error
         self._advance(partition, stop_at)
         due = partition.next_due()
-        if envelope.kind is EnvelopeKind.WAKE and due is not None and timedelta(0) < due - self.clock.now() < _EARLY:
+        early = due - self.clock.now() if due is not None else timedelta(0)
+        if envelope.kind is EnvelopeKind.WAKE and due is not None and timedelta(0) < early < _EARLY and envelope.attempt < _EARLY_TIMES:
             # The bus's clock runs ahead of ours: this wake was the one for that moment. The next one allows for it.
-            partition.schedule_wake(due + (due - self.clock.now()))
+            partition.schedule_wake(due + early * 4**envelope.attempt, attempt=envelope.attempt + 1)
         partition.settle()
         if trouble is not None:
             raise trouble
@@ -118,7 +119,9 @@ class Dispatcher:
             return
         self._release(partition)
         reading = interpret(known, sighting, self.policy, now)
-        partition.head = replace(head, known=known, identity=identity, look_again_at=reading.look_again_at)
+        # A look that is still ahead is kept: this one may have met the replica that lags.
+        ahead = head.look_again_at if head.look_again_at is not None and head.look_again_at > now else None
+        partition.head = replace(head, known=known, identity=identity, look_again_at=reading.look_again_at or ahead)
         self._forget_rehearsals(partition, reading)
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
         news = told != head.told

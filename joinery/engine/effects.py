@@ -235,15 +235,14 @@ class Effects:
         return step
 
     def _not_read(self, step: Step, error: TryLater | Refused | OutcomeUnknown) -> Step:
-        """A desk that does not answer has not said that it is not so: ask for as long as any step is tried."""
-        if isinstance(error, Refused):
-            return self._remember_verification(step, ReadBack(ok=False, detail=str(error)))
+        """A desk that does not answer, or refuses the question, has not said that it is not so: ask for as long as any step is tried."""
         now = self._clock.now()
         if isinstance(error, BudgetSpent):
             pause = error.after or timedelta(0)
             first = step.first_tried_at + pause if step.first_tried_at else None
             return self._save(step, due=now + pause, first_tried_at=first, trouble=step.trouble or str(error))
-        decision = BUSY.decide(
+        refused = isinstance(error, Refused)
+        decision = (REFUSED if refused else BUSY).decide(
             now=now,
             first_tried_at=step.first_tried_at or now,
             tries=step.tries + 1,
@@ -255,6 +254,8 @@ class Effects:
             return self._remember_verification(
                 replace(step, verify_tries=len(self._timing.verify_pauses)), ReadBack(ok=False, detail=str(error))
             )
+        if refused and str(error) != step.trouble:
+            self._partition.alert(f"done, and the desk refuses to show it: {error}", run=self._run.id, step=step.name)
         return self._save(step, due=decision.at, tries=step.tries + 1, first_tried_at=step.first_tried_at or now, trouble=str(error))
 
     def _remember_verification(self, step: Step, seen: ReadBack) -> Step:

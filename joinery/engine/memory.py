@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
+
+import msgspec
 
 from joinery.domain.moments import aware
 from joinery.engine.ports import OPEN_RANGE_END, Clock, Commit, DeadLetter, Document, Outgoing, Row, Snapshot
@@ -288,7 +289,7 @@ class _Stored:
     text: bytes
 
     def document(self) -> Document:
-        return cast(Document, json.loads(self.text))
+        return cast(Document, msgspec.json.decode(self.text))
 
 
 def _next_etag(current: _Stored | None) -> str:

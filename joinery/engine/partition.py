@@ -250,12 +250,15 @@ class Partition:
         self._store.put_index(seals.GREW, mark, {})
         return mark
 
-    def schedule_wake(self, moment: datetime) -> None:
-        """Send ourselves a message for this moment. Without a bus at hand the due index has it, and the tick finds it."""
+    def schedule_wake(self, moment: datetime, *, attempt: int = 0) -> None:
+        """Send ourselves a message for this moment; ``attempt`` counts those that came too early.
+
+        Without a bus at hand the due index has it, and the tick finds it.
+        """
         if self._queue is None:
             return
         tenant, _, subject = self.name.partition("|")
-        wake = Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.WAKE, cause="timer", at=self.clock.now())
+        wake = Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.WAKE, cause="timer", at=self.clock.now(), attempt=attempt)
         try:
             self._queue.send([Outgoing(body=wake.encode(), session_id=wake.session_id, not_before=moment)])
         except QueueUnavailable:
