@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from product import PATIENCE, ROOT, Product, environment, wait_until
+from product import PATIENCE, ROOT, Product, all_may_leave, environment, wait_until
 from world import Someone, World
 
 _LAUNCHER = Path(__file__).with_name("crashing.py")
@@ -83,7 +83,11 @@ class CrashStory:
             addresses |= {"JOINERY_GRAPH_URL": self.world.graph_url, "JOINERY_HALO_URL": self.world.halo_url}
         else:
             addresses |= {"JOINERY_GRAPH_PORT": str(self.it.graph_port), "JOINERY_HALO_PORT": str(self.it.halo_port)}
-        order: dict[str, Any] = {"settings": _BRISK | addresses, "armed": str(self._armed), "calls": str(self._calls)}
+        order: dict[str, Any] = {
+            "settings": _BRISK | addresses | all_may_leave(self._folder),
+            "armed": str(self._armed),
+            "calls": str(self._calls),
+        }
         order |= {"point": point.call if point else None, "when": point.when if point else "after"}
         assert self._launcher.stdin is not None and self._launcher.stdout is not None
         self._launcher.stdin.write(json.dumps(order) + "\n")

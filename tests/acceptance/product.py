@@ -50,6 +50,14 @@ def free_ports(count: int) -> tuple[int, ...]:
         return tuple(one.getsockname()[1] for one in sockets)
 
 
+def all_may_leave(folder: Path) -> dict[str, str]:
+    """The setting for a policy whose breaker holds nobody, for stories in which more leave than a company loses in a day."""
+    folder.mkdir(parents=True, exist_ok=True)
+    policy = folder / "all-may-leave.toml"
+    policy.write_text((ROOT / "config" / "policy.toml").read_text() + "\n[breaker]\nhourly_min = 100000\ndaily_min = 100000\n")
+    return {"JOINERY_POLICY": str(policy)}
+
+
 def environment(**settings: str) -> dict[str, str]:
     """This process's environment without a setting of ours but these."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("JOINERY_")}
