@@ -248,13 +248,10 @@ class QueueEngine:
             return QueueCounts(active=counts[MessageState.ACTIVE], scheduled=counts[MessageState.SCHEDULED], dead=counts[MessageState.DEAD])
 
     def next_change(self) -> float | None:
-        """In how many seconds time alone changes something: a message falls due, a lock ends. None: never. For whoever turns a clock by hand."""
+        """In how many seconds time alone changes something: a message falls due, a lock ends. None: never."""
         with self._changed:
-            now = self._at_present()
-            next_due, next_expiry = self._shelves.next_due(), self._shelves.next_expiry()
-            moments = [(next_due - now).total_seconds()] if next_due is not None else []
-            moments += [next_expiry - self._clock.monotonic()] if next_expiry is not None else []
-            return max(0.0, min(moments)) if moments else None
+            self._at_present()
+            return max(0.0, min(self._moments())) if self._moments() else None
 
     def poke(self) -> None:
         """The clock was turned: let those who wait look again."""
@@ -393,14 +390,14 @@ class QueueEngine:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             return False
-        next_due, next_expiry = self._shelves.next_due(), self._shelves.next_expiry()
-        naps = [remaining, _NAP_MAX]
-        if next_due is not None:
-            naps.append(max((next_due - self._clock.now()).total_seconds(), _NAP_MIN))
-        if next_expiry is not None:
-            naps.append(max(next_expiry - self._clock.monotonic(), _NAP_MIN))
-        self._changed.wait(min(naps))
+        self._changed.wait(min(remaining, _NAP_MAX, *(max(moment, _NAP_MIN) for moment in self._moments())))
         return not self._closed
+
+    def _moments(self) -> list[float]:
+        """In how many seconds the next message falls due and the next lock ends, as far as there are any."""
+        next_due, next_expiry = self._shelves.next_due(), self._shelves.next_expiry()
+        moments = [(next_due - self._clock.now()).total_seconds()] if next_due is not None else []
+        return [*moments, next_expiry - self._clock.monotonic()] if next_expiry is not None else moments
 
 
 def _session_lock(hold: Hold) -> SessionLock:

@@ -65,7 +65,7 @@ class LateChecks:
         except (StoreUnavailable, BudgetSpent):
             raise
         except (TryLater, Refused, OutcomeUnknown) as error:
-            self._again(partition, check, error)
+            self._again(partition, partition.checks.get(check.key, check), error)
 
     def _look_for_twins(self, partition: Partition, check: Check, order: Order) -> None:
         if check.ours is None and _still_open(partition, check):
@@ -113,9 +113,13 @@ class LateChecks:
             partition.drop_check(check)
             return
         if not check.undone:
+            check = replace(check, undone=True)
+            partition.save_check(check)
             partition.alert(f"a late call undid it, it is done again: {seen.detail}", run=check.run, step=check.step)
+            # Whatever becomes of the next call, this is told once.
+            partition.commit()
         again = self._desk.perform(order, check.key, within=self._timing.call_deadline)
-        partition.save_check(replace(check, undone=True, result=codec.tag(again), due=self._clock.now() + self._timing.verify_pauses[0]))
+        partition.save_check(replace(check, result=codec.tag(again), due=self._clock.now() + self._timing.verify_pauses[0]))
 
     def _is_gone(self, partition: Partition) -> bool:
         """Whether the person has left, a live run said so, and nothing about them is under way."""

@@ -65,14 +65,6 @@ def environment(**settings: str) -> dict[str, str]:
     return plain | settings
 
 
-def without_breaker(folder: Path) -> dict[str, str]:
-    """Settings of these stories, in which a small company leaves as a whole: the shipped policy with a breaker that lets it go."""
-    path = folder / "policy.toml"
-    shipped = (ROOT / "config" / "policy.toml").read_text(encoding="utf-8")
-    path.write_text(f"{shipped}\n[breaker]\nhourly_min = 100000\ndaily_min = 100000\n", encoding="utf-8")
-    return {"JOINERY_POLICY": str(path)}
-
-
 @dataclass(kw_only=True, slots=True)
 class Process:
     """One process of ours; what it prints goes into a file."""
@@ -177,7 +169,7 @@ class Product:
             port=port,
             graph_port=graph_port,
             halo_port=halo_port,
-            ours=Process(arguments=ours, printed=folder / "ours.txt", settings=without_breaker(folder) | (settings or {}), cwd=cwd),
+            ours=Process(arguments=ours, printed=folder / "ours.txt", settings=all_may_leave(folder) | (settings or {}), cwd=cwd),
             stand_ins=apart_process,
             world=World(graph, halo),
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from coming_and_going import ComingAndGoing, wrong_at_the_end
-from product import Product, all_may_leave, product, wait_until
+from product import Product, product, wait_until
 from tales import joined, left, made
 
 from adapters.queues.journal import SqliteJournal
@@ -37,7 +37,7 @@ def backed_up(it: Product, target: Path) -> Path:
 
 def test_backups_taken_in_full_work_are_whole_and_an_old_one_leads_to_no_second_ticket(tmp_path: Path) -> None:
     """Some people are half-way when the copy is made, some come and some go afterwards: all of them end as if nothing had been."""
-    it = Product.lay_out(tmp_path, apart=True, settings=_BRISK | all_may_leave(tmp_path))
+    it = Product.lay_out(tmp_path, apart=True, settings=_BRISK)
     try:
         it.start()
         stays, leaves = made(it, "Stella Stays"), made(it, "Lea Leaves")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from coming_and_going import ComingAndGoing, wrong_at_the_end
-from product import Product, all_may_leave, wait_until
+from product import Product, wait_until
 from tales import left
 
 from adapters.stores.sqlite import SqliteStateStore
@@ -43,7 +43,7 @@ _BRISK = {
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("apart", [True, False], ids=["ours alone, the stand-ins apart", "the whole of it"])
 def test_kills_at_random_moments_change_nothing_that_can_be_seen(tmp_path: Path, apart: bool) -> None:
-    it = Product.lay_out(tmp_path, apart=apart, settings=_BRISK | all_may_leave(tmp_path))
+    it = Product.lay_out(tmp_path, apart=apart, settings=_BRISK)
     chance = random.Random(20261123 + apart)
     try:
         it.start()
@@ -70,7 +70,7 @@ def test_kills_at_random_moments_change_nothing_that_can_be_seen(tmp_path: Path,
 @pytest.mark.timeout(2400)
 def test_a_long_loop_of_kills_loses_nothing_and_does_nothing_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """People come and go through every kill; the end is compared with their stories, and every audit chain is whole."""
-    it = Product.lay_out(tmp_path, apart=True, settings=_BRISK | all_may_leave(tmp_path))
+    it = Product.lay_out(tmp_path, apart=True, settings=_BRISK)
     chance, enough = random.Random(500), threading.Event()
     numbers = itertools.count()
 

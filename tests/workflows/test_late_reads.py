@@ -99,3 +99,14 @@ def test_a_paused_check_hides_no_later_moment_and_goes_on_after_the_pause() -> N
     world.app.pauses.resume("leaver")
     world.pass_time(minutes=1)
     assert late(world) == ["still so", "still so"]
+
+
+def test_what_was_undone_is_told_once_though_the_desk_is_busy_when_it_is_done_again() -> None:
+    world = World()
+    joins_and_leaves_at_once(world)
+    world.pass_time(minutes=5)
+    [user] = world.desk.users
+    user.active = True
+    world.desk.fail(TryLater("busy"), asks=DeactivateUser, times=5)
+    world.pass_time(hours=1)
+    assert not user.active and len([alert for alert in alerts(world) if "a late call undid it" in alert]) == 1
