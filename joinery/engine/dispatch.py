@@ -94,7 +94,9 @@ class Dispatcher:
             sighting = sighting.remembering(partition.head.known.seen)
         head = partition.head
         if isinstance(sighting, Absence) and head.known.seen is None:
-            # Nobody we ever saw: a forged or very late message costs this read and leaves nothing behind.
+            # Nobody we ever saw: a forged or very late message costs two reads and leaves nothing behind.
+            if envelope.kind is EnvelopeKind.LOOK and envelope.attempt == 0:
+                raise TryLater("nobody we ever saw; a replica that lags may not know them yet", after=self.policy.timing.second_look)
             return
         before = partition.head.to_document()
         self._decide(partition, sighting, envelope)
@@ -113,15 +115,23 @@ class Dispatcher:
         known = replace(known, seen=person)
         if not identity.may_be_acted_upon:
             # This look may be the stale one: what was in doubt before is looked at once more.
-            again = now + max(self.policy.timing.second_look, timedelta(seconds=1)) if head.known.doubts else None
+            again = (
+                now + max(self.policy.timing.second_look, timedelta(seconds=1))
+                if head.known.doubts or envelope.kind is EnvelopeKind.LOOK
+                else None
+            )
             partition.head = replace(head, known=replace(known, doubts={}), identity=identity, look_again_at=again)
             self._tell(partition, envelope, "left alone", f"{identity.kind}: {identity.proof}", sighting, head.known)
             return
         self._release(partition)
         reading = interpret(known, sighting, self.policy, now)
-        # A look that is still ahead is kept: this one may have met the replica that lags.
-        ahead = head.look_again_at if head.look_again_at is not None and head.look_again_at > now else None
-        partition.head = replace(head, known=known, identity=identity, look_again_at=reading.look_again_at or ahead)
+        again = reading.look_again_at
+        if again is None and envelope.kind is EnvelopeKind.LOOK:
+            # Whoever told us may be ahead of the replica that answered: once more, when no replica lags behind this moment any longer.
+            again = now + max(self.policy.timing.second_look, timedelta(seconds=1))
+        elif again is None and head.look_again_at is not None and head.look_again_at > now:
+            again = head.look_again_at
+        partition.head = replace(head, known=known, identity=identity, look_again_at=again)
         self._forget_rehearsals(partition, reading)
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
         news = told != head.told
