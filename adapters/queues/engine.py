@@ -251,10 +251,7 @@ class QueueEngine:
         """In how many seconds time alone changes something: a message falls due, a lock ends. None: never. For whoever turns a clock by hand."""
         with self._changed:
             now = self._at_present()
-            next_due, next_expiry = self._shelves.next_due(), self._shelves.next_expiry()
-            moments = [(next_due - now).total_seconds()] if next_due is not None else []
-            moments += [next_expiry - self._clock.monotonic()] if next_expiry is not None else []
-            return max(0.0, min(moments)) if moments else None
+            return self._shelves.next_change(now, self._clock.monotonic())
 
     def poke(self) -> None:
         """The clock was turned: let those who wait look again."""
@@ -393,12 +390,8 @@ class QueueEngine:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             return False
-        next_due, next_expiry = self._shelves.next_due(), self._shelves.next_expiry()
-        naps = [remaining, _NAP_MAX]
-        if next_due is not None:
-            naps.append(max((next_due - self._clock.now()).total_seconds(), _NAP_MIN))
-        if next_expiry is not None:
-            naps.append(max(next_expiry - self._clock.monotonic(), _NAP_MIN))
+        change = self._shelves.next_change(self._clock.now(), self._clock.monotonic())
+        naps = [remaining, _NAP_MAX] if change is None else [remaining, _NAP_MAX, max(change, _NAP_MIN)]
         self._changed.wait(min(naps))
         return not self._closed
 
