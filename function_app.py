@@ -33,7 +33,7 @@ def lifecycle(req: func.HttpRequest) -> func.HttpResponse:
 )
 def person_messages(message: func.ServiceBusMessage) -> None:
     """One message of the session queue."""
-    app_source().handle(message.get_body())
+    app_source().handle(message.get_body(), enqueued_at=message.enqueued_time_utc)
 
 
 @app.timer_trigger(schedule="0 * * * * *", arg_name="timer", run_on_startup=False)

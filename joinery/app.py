@@ -153,8 +153,11 @@ class App:
 
     # --- handling ---
 
-    def handle(self, body: bytes) -> None:
-        """One message of the session queue. Returns when its consequences are committed; raises only if even the bus refuses."""
+    def handle(self, body: bytes, *, enqueued_at: datetime | None = None) -> None:
+        """One message of the session queue. Returns when its consequences are committed; raises only if even the bus refuses.
+
+        ``enqueued_at`` is the bus's own clock: what is put back for later must be later there, too.
+        """
         try:
             envelope = decode(body)
         except BadMessage as error:
@@ -168,18 +171,18 @@ class App:
         try:
             self._handle(envelope)
         except StoreUnavailable as error:
-            self._put_back(envelope, STORE_PAUSE * 2 ** min(envelope.attempt, 6), error)
+            self._put_back(envelope, enqueued_at, STORE_PAUSE * 2 ** min(envelope.attempt, 6), error)
         except LostRace as error:
-            self._put_back(envelope, timedelta(seconds=1), error)
+            self._put_back(envelope, enqueued_at, timedelta(seconds=1), error)
         except TryLater as error:
             wait = BUSY.wait_initial * 2 ** min(envelope.attempt, 7)
-            self._put_back(envelope, max(min(wait, BUSY.wait_max), error.after or timedelta(0)), error)
+            self._put_back(envelope, enqueued_at, max(min(wait, BUSY.wait_max), error.after or timedelta(0)), error)
         except Refused as error:
             if envelope.attempt >= _REFUSALS:
                 remedy = "Mend what the reason names; the next sweep then finds whatever this message was about."
                 self._park(body, reason=f"refused {envelope.attempt + 1} times: {error}", remedy=remedy)
                 return
-            self._put_back(envelope, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
+            self._put_back(envelope, enqueued_at, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
         except Exception as error:
             # A defect of ours. Raising would bring the message back at once, a hundred times in a few seconds.
             if envelope.attempt >= _REFUSALS:
@@ -190,7 +193,7 @@ class App:
             where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
             extra = {"action": "handling_failed", "session": envelope.session_id, "error": type(error).__name__, "where": where}
             _log.error("handling failed", extra=extra)
-            self._put_back(envelope, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
+            self._put_back(envelope, enqueued_at, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
 
     def _handle(self, envelope: Envelope) -> None:
         if envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.WAKE) and envelope.subject.startswith("person:"):
@@ -216,7 +219,7 @@ class App:
                 remedy="Deploy the same version of Joinery everywhere; the next sweep looks again.",
             )
 
-    def _put_back(self, envelope: Envelope, wait: timedelta, error: Exception) -> None:
+    def _put_back(self, envelope: Envelope, enqueued_at: datetime | None, wait: timedelta, error: Exception) -> None:
         """The directory or the store does not answer: the envelope goes back to its session for later, and this message completes."""
         extra = {"action": "put_back", "session": envelope.session_id, "attempt": envelope.attempt, "error": type(error).__name__}
         if isinstance(error, StoreUnavailable):
@@ -229,7 +232,8 @@ class App:
             return
         # Jitter only lengthens: nothing is asked before the moment that the other side named.
         wait *= self.randomness.uniform(1.0, 1.25)
-        self._send([again], not_before=self.clock.now() + wait)
+        now = self.clock.now()
+        self._send([again], not_before=max(now, enqueued_at or now) + wait)
 
     def _park(self, body: bytes, *, reason: str, remedy: str) -> None:
         """Out of the queue and before a person's eyes. Raises StoreUnavailable."""
@@ -289,8 +293,8 @@ class App:
                 self._park(dead.body, reason=f"dead-lettered: {dead.reason}; {error}", remedy=error.remedy)
             else:
                 hint = envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.LOOK_GROUP, EnvelopeKind.WAKE, EnvelopeKind.ALERT)
-                if hint and envelope.attempt < _REVIVALS:
-                    self._send([envelope.again()])
+                if hint and envelope.revived < _REVIVALS:
+                    self._send([envelope.revive()])
                 else:
                     remedy = "Look at the log around its moment; when the cause is mended, repeat the command."
                     self._park(dead.body, reason=f"dead-lettered: {dead.reason}", remedy=remedy)

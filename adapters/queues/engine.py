@@ -250,8 +250,8 @@ class QueueEngine:
     def next_change(self) -> float | None:
         """In how many seconds time alone changes something: a message falls due, a lock ends. None: never."""
         with self._changed:
-            self._at_present()
-            return max(0.0, min(self._moments())) if self._moments() else None
+            now = self._at_present()
+            return self._shelves.next_change(now, self._clock.monotonic())
 
     def poke(self) -> None:
         """The clock was turned: let those who wait look again."""
@@ -390,14 +390,10 @@ class QueueEngine:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             return False
-        self._changed.wait(min(remaining, _NAP_MAX, *(max(moment, _NAP_MIN) for moment in self._moments())))
+        change = self._shelves.next_change(self._clock.now(), self._clock.monotonic())
+        naps = [remaining, _NAP_MAX] if change is None else [remaining, _NAP_MAX, max(change, _NAP_MIN)]
+        self._changed.wait(min(naps))
         return not self._closed
-
-    def _moments(self) -> list[float]:
-        """In how many seconds the next message falls due and the next lock ends, as far as there are any."""
-        next_due, next_expiry = self._shelves.next_due(), self._shelves.next_expiry()
-        moments = [(next_due - self._clock.now()).total_seconds()] if next_due is not None else []
-        return [*moments, next_expiry - self._clock.monotonic()] if next_expiry is not None else moments
 
 
 def _session_lock(hold: Hold) -> SessionLock:

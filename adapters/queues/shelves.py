@@ -170,6 +170,13 @@ class Shelves:
             heapq.heappop(self._expiries)
         return None
 
+    def next_change(self, now: datetime, monotonic: float) -> float | None:
+        """In how many seconds time alone changes something: a message falls due, a lock ends. Not below 0; None: never."""
+        due, expiry = self.next_due(), self.next_expiry()
+        seconds = [(due - now).total_seconds()] if due is not None else []
+        seconds += [expiry - monotonic] if expiry is not None else []
+        return max(0.0, min(seconds)) if seconds else None
+
     def _hold(self, session_id: str | None, *, expires: float, locked_until: datetime) -> Hold:
         hold = Hold(token=uuid.uuid4().hex, session_id=session_id, expires=expires, locked_until=locked_until)
         self._holds[hold.token] = hold

@@ -94,7 +94,9 @@ class Dispatcher:
             sighting = sighting.remembering(partition.head.known.seen)
         head = partition.head
         if isinstance(sighting, Absence) and head.known.seen is None:
-            # Nobody we ever saw: a forged or very late message costs this read and leaves nothing behind.
+            # Nobody we ever saw: a forged or very late message costs two reads and leaves nothing behind.
+            if envelope.kind is EnvelopeKind.LOOK and envelope.attempt == 0:
+                raise TryLater("nobody we ever saw; a replica that lags may not know them yet", after=self.policy.timing.second_look)
             return
         before = partition.head.to_document()
         self._decide(partition, sighting, envelope)
@@ -110,18 +112,24 @@ class Dispatcher:
         if person is None:
             raise AssertionError("an absence without a person was filtered before")
         identity = classify(person, self.policy.identity) if isinstance(sighting, Person) or head.identity is None else head.identity
+        # Whoever told us may be ahead of the replica that answered. Where this look shows nothing new there is one more, when no
+        # replica lags behind this moment any longer; where it does, the hint is explained.
+        unexplained = envelope.kind is EnvelopeKind.LOOK and isinstance(sighting, Person) and not _differences(known.seen, sighting)
         known = replace(known, seen=person)
         if not identity.may_be_acted_upon:
             # This look may be the stale one: what was in doubt before is looked at once more.
-            again = now + max(self.policy.timing.second_look, timedelta(seconds=1)) if head.known.doubts else None
+            again = now + self._second_look if head.known.doubts or unexplained else None
             partition.head = replace(head, known=replace(known, doubts={}), identity=identity, look_again_at=again)
             self._tell(partition, envelope, "left alone", f"{identity.kind}: {identity.proof}", sighting, head.known)
             return
         self._release(partition)
         reading = interpret(known, sighting, self.policy, now)
-        # A look that is still ahead is kept: this one may have met the replica that lags.
-        ahead = head.look_again_at if head.look_again_at is not None and head.look_again_at > now else None
-        partition.head = replace(head, known=known, identity=identity, look_again_at=reading.look_again_at or ahead)
+        again = reading.look_again_at
+        if again is None and unexplained:
+            again = now + self._second_look
+        elif again is None and head.look_again_at is not None and head.look_again_at > now:
+            again = head.look_again_at
+        partition.head = replace(head, known=known, identity=identity, look_again_at=again)
         self._forget_rehearsals(partition, reading)
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
         news = told != head.told
@@ -136,6 +144,10 @@ class Dispatcher:
             partition.head = replace(partition.head, told=told)
         if not reading.facts:
             self._tell(partition, envelope, "waiting" if reading.look_again_at else "nothing", reading.why, sighting, head.known)
+
+    @property
+    def _second_look(self) -> timedelta:
+        return max(self.policy.timing.second_look, timedelta(seconds=1))
 
     def _settle_baseline(self, partition: Partition, reading: Reading, now: datetime, *, undecided: bool) -> None:
         known = partition.head.known

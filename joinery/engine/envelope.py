@@ -48,6 +48,8 @@ class Envelope:
     at: datetime
     #: How often it was put back because the directory or the store did not answer.
     attempt: int = 0
+    #: How often it came back out of the dead letters.
+    revived: int = 0
     trace_parent: str = ""
     run: str = ""
     #: For ``alert``: where it struck, ``<subject>#<audit seq>``.
@@ -68,6 +70,10 @@ class Envelope:
     def again(self) -> Envelope:
         """The same envelope, one attempt later."""
         return replace(self, attempt=self.attempt + 1)
+
+    def revive(self) -> Envelope:
+        """The same envelope, out of the dead letters once more; what it went through before is over."""
+        return replace(self, attempt=0, revived=self.revived + 1)
 
     def encode(self) -> bytes:
         """JSON."""

@@ -100,6 +100,13 @@ def test_imports_point_inwards() -> None:
     assert breaches == []
 
 
+def test_the_oracle_of_the_simulation_trusts_no_code_of_ours() -> None:
+    """It may know records, and works everything else out by itself."""
+    for name in ("tests/simulation/oracle.py", "tests/simulation/expected.py"):
+        ours = {module for module in imported(ROOT / name) if any(within(module, one) for one in OURS)}
+        assert ours == {"joinery.domain.person"}, name
+
+
 def test_only_the_wiring_and_the_command_know_adapters_and_stand_ins() -> None:
     knows = {
         name_of(path)

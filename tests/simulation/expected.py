@@ -74,6 +74,11 @@ def stretches(character: Character, end: float) -> list[Stretch]:
     return found
 
 
+def is_left_alone(character: Character, end: float) -> bool:
+    """Whether they were none of our business when they were last there: an open run of theirs is held."""
+    return next((one.how for one in reversed(stretches(character, end)) if one.how not in (DELETED, GONE)), UNBORN) == ALONE
+
+
 def _how(state: str, person: Person | None) -> str:
     if state != "here" or person is None:
         return state

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from joinery.domain.person import Person
 from tests.simulation import faults as f
-from tests.simulation.expected import ALONE, Stand, possible_ends, stretches
+from tests.simulation.expected import ALONE, Stand, is_left_alone, possible_ends, stretches
 from tests.simulation.story import MINUTE, Character, scenes
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _nothing_left_behind(outcome: Outcome, verdict: Verdict) -> None:
 
 
 def _is_alone(outcome: Outcome, character: Character) -> bool:
-    return stretches(character, outcome.ended_at)[-1].how == ALONE
+    return is_left_alone(character, outcome.ended_at)
 
 
 def _chain_is_whole(name: str, memory: _Memory, verdict: Verdict) -> None:
@@ -282,7 +282,12 @@ def _found_and_marked(outcome: Outcome, memory: _Memory, name: str, ticket: str,
         return
     words = ("is a twin of", "after Joinery had given up")
     marks = {note.key for note in outcome.desk.notes if note.ticket_id == ticket and any(word in note.text for word in words)}
-    told = [one for one in memory.audit if one["action"] == "twin found" and one["detail"].get("key") == key]
+    told = [one for one in memory.audit if one["action"] == "twin found" and ticket in one["detail"].get("others", ())]
+    refused = any(one["action"] == "alert" and f"the desk refused the note on {ticket}" in one["why"] for one in memory.audit)
+    if told and refused and not marks:
+        # The ticket takes no notes: whoever reads the alert is told all the same.
+        verdict.late_twins += 1
+        return
     if not marks or not told:
         verdict.duplicated.append(f"{name}: ticket {ticket} is one too many, landed late, and was not marked")
         return

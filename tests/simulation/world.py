@@ -29,7 +29,7 @@ from joinery.engine.retry import EngineTiming
 from joinery.errors import JoineryError, LockLost, StoreUnavailable
 from joinery.testing import DEPLOYMENT, TENANT, MemoryIntake, MemorySubscriptions, everyone
 from tests.simulation import faults as f
-from tests.simulation.expected import ALONE, stretches
+from tests.simulation.expected import is_left_alone
 from tests.simulation.faults import Fault
 from tests.simulation.ports import FastStore, Landing, ProcessClock, gated_desk, gated_directory, gated_queue, gated_store
 from tests.simulation.scheduler import Agenda, Crash, Task, in_micros
@@ -574,7 +574,7 @@ class Simulation:
         """Wait until nothing is left to do; False if that never comes."""
         end = self.now + REST_MAX
         # A run of somebody who is none of our business any more is held, and asks every hour whether they are again.
-        held = {one.id for one in self.history.story.people if stretches(one, end)[-1].how == ALONE}
+        held = {one.id for one in self.history.story.people if is_left_alone(one, end)}
         while self.now < end:
             self._run_until(min(self.now + 30 * MINUTE, end))
             busy = any(process.task is not None for process in self._processes)

@@ -51,6 +51,7 @@ def test_shadow_plans_once_touches_nothing_and_leaves_the_baseline() -> None:
     assert statuses(world) == [("joiner", "planned")]
     assert {call.method for call in world.desk.calls} <= {"find_similar"}
     assert head(world)["known"]["baseline"] is None
+    world.pass_time(minutes=2)
     assert held(world) == 0
 
 
@@ -426,7 +427,7 @@ def test_who_was_never_seen_leaves_nothing_behind() -> None:
     world = World()
     world.look("nobody", times=3)
     world.queue_up(person_subject("nobody"), EnvelopeKind.WAKE)
-    world.work()
+    world.pass_time(minutes=2)
     assert world.store.partitions() == [] and held(world) == 0
 
 
@@ -468,3 +469,17 @@ def test_the_same_news_is_told_once() -> None:
         "first sight, not in ITSM-NewJoiner: taken in as they are",
         "nothing that matters changed",
     ]
+
+
+def test_a_change_that_the_first_look_does_not_show_is_seen_at_the_second() -> None:
+    """Whoever told us may be ahead of the replica that answers; nobody tells it again."""
+    world = World()
+    world.put(person("ada"))
+    world.look("ada")
+    world.pass_time(minutes=2)
+    world.directory.stale_looks("ada")
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    assert statuses(world) == []
+    world.pass_time(minutes=2)
+    assert statuses(world) == [("leaver", "verified")]
