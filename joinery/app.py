@@ -8,7 +8,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.alerts import AlertDesk
@@ -158,6 +158,9 @@ class App:
 
         ``enqueued_at`` is the bus's own clock: what is put back for later must be later there, too.
         """
+        if enqueued_at is not None and enqueued_at.tzinfo is None:
+            # The Functions worker's metadata names no zone; it is UTC.
+            enqueued_at = enqueued_at.replace(tzinfo=UTC)
         try:
             envelope = decode(body)
         except BadMessage as error:

@@ -297,7 +297,7 @@ class Simulation:
                     self.engine.abandon(token)
             self.engine.release_session(lock)
 
-        self._start(process, lambda: process.app.handle(message.body), done, lock)
+        self._start(process, lambda: process.app.handle(message.body, enqueued_at=message.enqueued_at), done, lock)
 
     # --- timers ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import UTC, timedelta, tzinfo
 
 import pytest
 
@@ -207,3 +208,22 @@ def test_whoever_changes_removes_or_reorders_an_audit_entry_is_found_at_that_ent
         assert broken(removed) == ((place + 1, "missing") if place + 1 < len(records) else None)
     swapped = [records[1], records[0], *records[2:]]
     assert broken(swapped) == (1, "reordered")
+
+
+@pytest.mark.parametrize("zone", [UTC, None])
+def test_what_is_put_back_is_later_on_the_buss_clock_too(zone: tzinfo | None) -> None:
+    """Our clock is an hour behind: by it alone the message would come back at once, and again, and again."""
+    world = World()
+    world.store.unavailable = True
+    bus_now = world.clock.now() + timedelta(hours=1)
+    world.app.handle(envelope().encode(), enqueued_at=bus_now.replace(tzinfo=zone))
+    [again] = world.queue.sent
+    assert again.not_before is not None and again.not_before >= bus_now + timedelta(seconds=30)
+
+
+def test_a_hint_out_of_the_dead_letters_begins_anew_however_often_it_was_put_back() -> None:
+    world = World()
+    world.queue.dead.append(DeadLetter(id="1", body=envelope(attempt=40).encode(), reason="MaxDeliveryCountExceeded"))
+    world.app.tick()
+    [again] = world.queue.sent
+    assert (decode(again.body).attempt, decode(again.body).revived) == (0, 1) and not world.app.parking.listed()
