@@ -181,22 +181,26 @@ class App:
             wait = BUSY.wait_initial * 2 ** min(envelope.attempt, 7)
             self._put_back(envelope, enqueued_at, max(min(wait, BUSY.wait_max), error.after or timedelta(0)), error)
         except Refused as error:
-            if envelope.attempt >= _REFUSALS:
+            if envelope.refusals >= _REFUSALS:
                 remedy = "Mend what the reason names; the next sweep then finds whatever this message was about."
-                self._park(body, reason=f"refused {envelope.attempt + 1} times: {error}", remedy=remedy)
+                self._park(body, reason=f"refused {envelope.refusals + 1} times: {error}", remedy=remedy)
                 return
-            self._put_back(envelope, enqueued_at, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
+            self._put_back(
+                envelope.refused(), enqueued_at, min(REFUSED.wait_initial * 2 ** min(envelope.refusals, 5), REFUSED.wait_max), error
+            )
         except Exception as error:
             # A defect of ours. Raising would bring the message back at once, a hundred times in a few seconds.
-            if envelope.attempt >= _REFUSALS:
+            if envelope.refusals >= _REFUSALS:
                 remedy = "This is a defect: please report it with the log around this moment. The next sweep looks again."
-                self._park(body, reason=f"failed {envelope.attempt + 1} times: {type(error).__name__}", remedy=remedy)
+                self._park(body, reason=f"failed {envelope.refusals + 1} times: {type(error).__name__}", remedy=remedy)
                 return
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
             extra = {"action": "handling_failed", "session": envelope.session_id, "error": type(error).__name__, "where": where}
             _log.error("handling failed", extra=extra)
-            self._put_back(envelope, enqueued_at, min(REFUSED.wait_initial * 2 ** min(envelope.attempt, 5), REFUSED.wait_max), error)
+            self._put_back(
+                envelope.refused(), enqueued_at, min(REFUSED.wait_initial * 2 ** min(envelope.refusals, 5), REFUSED.wait_max), error
+            )
 
     def _handle(self, envelope: Envelope) -> None:
         if envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.WAKE) and envelope.subject.startswith("person:"):

@@ -112,9 +112,7 @@ class Dispatcher:
         if person is None:
             raise AssertionError("an absence without a person was filtered before")
         identity = classify(person, self.policy.identity) if isinstance(sighting, Person) or head.identity is None else head.identity
-        # Whoever told us may be ahead of the replica that answered. Where this look shows nothing new there is one more, when no
-        # replica lags behind this moment any longer; where it does, the hint is explained.
-        unexplained = envelope.kind is EnvelopeKind.LOOK and isinstance(sighting, Person) and not _differences(known.seen, sighting)
+        unexplained = envelope.kind is EnvelopeKind.LOOK and isinstance(sighting, Person) and not self._explains(known, sighting, now)
         known = replace(known, seen=person)
         if not identity.may_be_acted_upon:
             # This look may be the stale one: what was in doubt before is looked at once more.
@@ -144,6 +142,14 @@ class Dispatcher:
             partition.head = replace(partition.head, told=told)
         if not reading.facts:
             self._tell(partition, envelope, "waiting" if reading.look_again_at else "nothing", reading.why, sighting, head.known)
+
+    def _explains(self, known: Known, person: Person, now: datetime) -> bool:
+        """Whether a look shows what a hint was about: something new, and not so soon after a decision that it may be what was before.
+
+        Otherwise whoever told us may be ahead of the replica that answered, and there is one more look when none lags behind any longer.
+        """
+        recent = known.decided_at is not None and now - known.decided_at < self.policy.timing.flap_window
+        return not recent and bool(_differences(known.seen, person))
 
     @property
     def _second_look(self) -> timedelta:

@@ -48,6 +48,8 @@ class Envelope:
     at: datetime
     #: How often it was put back because the directory or the store did not answer.
     attempt: int = 0
+    #: How often the directory refused it, or a defect of ours stopped it.
+    refusals: int = 0
     #: How often it came back out of the dead letters.
     revived: int = 0
     trace_parent: str = ""
@@ -71,9 +73,13 @@ class Envelope:
         """The same envelope, one attempt later."""
         return replace(self, attempt=self.attempt + 1)
 
+    def refused(self) -> Envelope:
+        """The same envelope, refused once more."""
+        return replace(self, refusals=self.refusals + 1)
+
     def revive(self) -> Envelope:
         """The same envelope, out of the dead letters once more; what it went through before is over."""
-        return replace(self, attempt=0, revived=self.revived + 1)
+        return replace(self, attempt=0, refusals=0, revived=self.revived + 1)
 
     def encode(self) -> bytes:
         """JSON."""
