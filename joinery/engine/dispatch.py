@@ -112,7 +112,12 @@ class Dispatcher:
         if person is None:
             raise AssertionError("an absence without a person was filtered before")
         identity = classify(person, self.policy.identity) if isinstance(sighting, Person) or head.identity is None else head.identity
-        unexplained = envelope.kind is EnvelopeKind.LOOK and isinstance(sighting, Person) and not self._explains(known, sighting, now)
+        # Whoever told us may be ahead of the replica that answered. Where this look shows nothing new, or changes what one a moment ago
+        # showed, there is one more, when no replica lags behind this moment any longer; else the hint is explained.
+        news = isinstance(sighting, Person) and bool(_differences(known.seen, sighting))
+        recent = head.changed_at is not None and now - head.changed_at < self.policy.timing.flap_window
+        unexplained = envelope.kind is EnvelopeKind.LOOK and (recent or not news)
+        head = replace(head, changed_at=now) if news else head
         known = replace(known, seen=person)
         if not identity.may_be_acted_upon:
             # This look may be the stale one: what was in doubt before is looked at once more.
@@ -130,8 +135,8 @@ class Dispatcher:
         partition.head = replace(head, known=known, identity=identity, look_again_at=again)
         self._forget_rehearsals(partition, reading)
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
-        news = told != head.told
-        verdicts = [self._act_on(partition, fact, reading, person, envelope, news=news) for fact in reading.facts]
+        untold = told != head.told
+        verdicts = [self._act_on(partition, fact, reading, person, envelope, news=untold) for fact in reading.facts]
         # Once something acted, the baseline must move, or the next look would start it again.
         undecided = bool({Verdict.SHADOW, Verdict.HOLD} & set(verdicts)) and Verdict.ACT not in verdicts
         self._end_hold(partition, verdicts)
@@ -142,14 +147,6 @@ class Dispatcher:
             partition.head = replace(partition.head, told=told)
         if not reading.facts:
             self._tell(partition, envelope, "waiting" if reading.look_again_at else "nothing", reading.why, sighting, head.known)
-
-    def _explains(self, known: Known, person: Person, now: datetime) -> bool:
-        """Whether a look shows what a hint was about: something new, and not so soon after a decision that it may be what was before.
-
-        Otherwise whoever told us may be ahead of the replica that answered, and there is one more look when none lags behind any longer.
-        """
-        recent = known.decided_at is not None and now - known.decided_at < self.policy.timing.flap_window
-        return not recent and bool(_differences(known.seen, person))
 
     @property
     def _second_look(self) -> timedelta:

@@ -161,6 +161,8 @@ class Head:
     known: Known = field(default_factory=Known)
     identity: IdentityKind | None = None
     look_again_at: datetime | None = None
+    #: When a look last showed something that the one before did not.
+    changed_at: datetime | None = None
     #: Whether the index of active people has a row for them.
     active: bool = False
     #: Runs ever started here; the next one's seq.
