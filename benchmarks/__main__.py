@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import interpreting, journey, stores
+from benchmarks import interpreting, journey, steps, stores
 from benchmarks.figure import Figure
 
 #: Name -> what measures it.
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "journey": journey.measure,
     "stores": stores.measure,
+    "steps": steps.measure,
     "interpreting": interpreting.measure,
 }
 
