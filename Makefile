@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-bench
 
-.PHONY: help run demo test quick campaign check format bench lock forget clean
+.PHONY: help run demo test quick campaign check format bench peers lock forget clean
 
 help:  ## list what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -52,11 +53,18 @@ campaign: $(VENV)/.dev $(VENV)/.azurite  ## the long fault campaigns: many kills
 bench: $(VENV)/.dev  ## the figures, measured here and now
 	$(BIN)/python -m benchmarks
 
-lock: $(VENV)/.dev  ## rewrite the two locks from the .in files (needs uv)
+peers: $(PEERS)/.peers  ## install what `make bench` then measures beside us, in an environment of its own
+
+$(PEERS)/.peers: requirements-bench.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
+
+lock: $(VENV)/.dev  ## rewrite the locks from the .in files (needs uv)
 	sh scripts/lock
 
 forget:  ## remove the local data; the environment stays
 	rm -rf .joinery
 
 clean: forget  ## remove the environment and the local data
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS)
