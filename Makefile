@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PEERS := .venv-bench
 
 .PHONY: help run demo test quick campaign check format bench peers lock forget clean
 
@@ -53,11 +52,11 @@ campaign: $(VENV)/.dev $(VENV)/.azurite  ## the long fault campaigns: many kills
 bench: $(VENV)/.dev  ## the figures, measured here and now
 	$(BIN)/python -m benchmarks
 
-peers: $(PEERS)/.peers  ## install what `make bench` then measures beside us, in an environment of its own
+peers: $(VENV)/.peers  ## install what `make bench` then measures beside us, in an environment of its own
 
-$(PEERS)/.peers: requirements-bench.txt
-	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+$(VENV)/.peers: requirements-bench.txt | $(VENV)/.dev
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
 lock: $(VENV)/.dev  ## rewrite the locks from the .in files (needs uv)
@@ -67,4 +66,4 @@ forget:  ## remove the local data; the environment stays
 	rm -rf .joinery
 
 clean: forget  ## remove the environment and the local data
-	rm -rf $(VENV) $(PEERS)
+	rm -rf $(VENV)

@@ -17,7 +17,7 @@ from benchmarks.steps import no_op_steps
 from joinery.engine.context import STEPS_MAX
 
 _HERE = Path(__file__).resolve().parent
-_PYTHON = _HERE.parent / ".venv-bench" / "bin" / "python"
+_PYTHON = _HERE.parent / ".venv" / "peers" / "bin" / "python"
 #: Turns of which the median is taken, after some that nobody counts.
 _TURNS, _WARM_UP = 20, 5
 
