@@ -44,7 +44,7 @@ def test_a_hint_that_shows_nothing_new_is_one_read_one_commit_and_the_due_row_of
     world.look("ada")
     assert store.calls["read"] == 1
     assert store.calls["commit"] == store.calls["put_index"] == 1
-    assert set(store.calls) <= {"read", "commit", "put_index", "read_shared"}
+    assert set(store.calls) <= {"read", "commit", "put_index", "delete_index", "read_shared"}
 
 
 def test_the_first_entry_of_a_quarter_of_an_hour_is_one_more_row_for_the_sealer() -> None:
