@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run demo test quick campaign check format bench lock forget clean
+.PHONY: help run demo test quick campaign check format bench peers lock forget clean
 
 help:  ## list what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -52,7 +52,14 @@ campaign: $(VENV)/.dev $(VENV)/.azurite  ## the long fault campaigns: many kills
 bench: $(VENV)/.dev  ## the figures, measured here and now
 	$(BIN)/python -m benchmarks
 
-lock: $(VENV)/.dev  ## rewrite the two locks from the .in files (needs uv)
+peers: $(VENV)/.peers  ## install what `make bench` then measures beside us, in an environment of its own
+
+$(VENV)/.peers: requirements-bench.txt | $(VENV)/.dev
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
+
+lock: $(VENV)/.dev  ## rewrite the locks from the .in files (needs uv)
 	sh scripts/lock
 
 forget:  ## remove the local data; the environment stays

@@ -9,13 +9,18 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import interpreting, journey, stores
+from benchmarks import beside_dbos, histories, interpreting, journey, looks, memory, steps, stores
 from benchmarks.figure import Figure
 
 #: Name -> what measures it.
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "journey": journey.measure,
     "stores": stores.measure,
+    "steps": steps.measure,
+    "dbos": beside_dbos.measure,
+    "looks": looks.measure,
+    "memory": memory.measure,
+    "histories": histories.measure,
     "interpreting": interpreting.measure,
 }
 

@@ -34,9 +34,9 @@ def measure() -> Iterator[Figure]:
             _wait_ready(port, process)
             yield Figure(name="ready after start", value=time.perf_counter() - began, unit="s", peer=3, peer_name="to reach")
             time.sleep(3)
-            yield Figure(name="idle memory", value=_resident(process.pid), unit="MB", peer=150, peer_name="to stay under")
+            yield Figure(name="idle memory", value=resident(process.pid), unit="MB", peer=150, peer_name="to stay under")
             yield from _changes(graph_port, halo_port)
-            yield Figure(name="memory after the changes", value=_resident(process.pid), unit="MB", peer=150, peer_name="to stay under")
+            yield Figure(name="memory after the changes", value=resident(process.pid), unit="MB", peer=150, peer_name="to stay under")
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
@@ -96,7 +96,8 @@ def _wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"`joinery up` ended with {process.returncode}")
 
 
-def _resident(pid: int) -> float:
+def resident(pid: int | str) -> float:
+    """Megabytes of a process that are in memory; ``self`` is this one."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024

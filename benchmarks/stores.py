@@ -19,7 +19,7 @@ _BODY = {"text": "x" * 300}
 def measure() -> Iterator[Figure]:
     """Commits per second: head and one row, as a step is."""
     with tempfile.TemporaryDirectory() as folder:
-        bare = _rate(_bare(Path(folder) / "bare.db"))
+        bare = _rate(bare_commits(Path(folder) / "bare.db"))
         store = SqliteStateStore(Path(folder) / "state.db")
         try:
             yield Figure(name="store commit: head and one row", value=_rate(_commits(store)), unit="/s", peer=bare, peer_name="bare insert")
@@ -36,7 +36,7 @@ def _rate(turns: Iterator[None]) -> float:
     return count / (time.perf_counter() - began)
 
 
-def _bare(path: Path) -> Iterator[None]:
+def bare_commits(path: Path) -> Iterator[None]:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")

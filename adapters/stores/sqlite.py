@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -31,6 +32,7 @@ _LAST = "\U0010ffff"
 
 _READ = "SELECT name, etag, data FROM entity WHERE partition = ? AND name < ? ORDER BY name"
 _READ_ONE = "SELECT etag, data FROM entity WHERE partition = ? AND name = ?"
+_READ_ETAG = "SELECT etag FROM entity WHERE partition = ? AND name = ?"
 _RANGE = (
     "SELECT name, data FROM entity WHERE partition = ? AND name >= ? AND name < ? AND name > ? AND name <= ? AND name <> ?"
     " ORDER BY name LIMIT ?"
@@ -72,11 +74,11 @@ class SqliteStateStore:
         head, rows = encoded_commit(commit)
         partition = _PERSON + commit.partition
         with self._database.writing() as connection:
-            stored = connection.execute(_READ_ONE, (partition, HEAD)).fetchone()
-            version, data = stored or (0, None)
-            if data is not None and _commit_id(data) == commit.commit_id:
-                return _etag(version)
+            stored = connection.execute(_READ_ETAG, (partition, HEAD)).fetchone()
+            version = stored[0] if stored else 0
             if (_etag(version) if stored else None) != commit.expected:
+                if stored and self._commit_id(connection, partition) == commit.commit_id:
+                    return _etag(version)
                 raise LostRace(f"partition {commit.partition}: the head is not the one expected")
             connection.execute(_PUT, (partition, HEAD, version + 1, head))
             for name, row in rows:
@@ -135,6 +137,12 @@ class SqliteStateStore:
         """Close every connection; nothing answers afterwards."""
         self._database.close()
 
+    @staticmethod
+    def _commit_id(connection: sqlite3.Connection, partition: str) -> str:
+        """Of the commit that wrote the head."""
+        (_, head) = connection.execute(_READ_ONE, (partition, HEAD)).fetchone()
+        return str(_decoded(head).get("commit_id"))
+
     def _range(self, partition: str, *, prefix: str, after: str, up_to: str | None, limit: int, hidden: str = "") -> tuple[Row, ...]:
         bounds = (partition, prefix, prefix + _LAST, after, _LAST if up_to is None else up_to, hidden, max(limit, 0))
         with self._database.reading() as connection:
@@ -144,10 +152,6 @@ class SqliteStateStore:
 
 def _etag(version: int) -> str:
     return f"{version:016d}"
-
-
-def _commit_id(head: bytes) -> str:
-    return str(_decoded(head).get("commit_id"))
 
 
 def _decoded(data: bytes) -> Document:

@@ -43,6 +43,8 @@ class Partition:
         snapshot = store.read(name)
         self._etag = snapshot.etag
         self.head = Head.from_document(snapshot.head, partition=name) if snapshot.head else Head()
+        self._documented: Head | None = None
+        self._document: Document = {}
         self._committed_seq = self.head.audit_seq
         for row in snapshot.rows:
             self._take(row)
@@ -201,13 +203,15 @@ class Partition:
         if self.is_new and "|person:" in self.name:
             self._store.put_index(PERSONS, self.name, {})
         wake = due if due != self.head.wake_at else None
-        self.head = replace(self.head, due_key=key, wake_at=due, seal_mark=self._mark_growth())
+        mark = self._mark_growth()
+        if (key, due, mark) != (before, self.head.wake_at, self.head.seal_mark):
+            self.head = replace(self.head, due_key=key, wake_at=due, seal_mark=mark)
         self._etag = self._store.commit(
             Commit(
                 partition=self.name,
                 expected=self._etag,
                 commit_id=self._randomness.token(),
-                head=self.head.to_document(),
+                head=self._head_document(),
                 put=tuple(self._put.values()),
                 delete=tuple(self._delete),
             )
@@ -225,6 +229,12 @@ class Partition:
         if wake:
             self.schedule_wake(wake)
         self._send_alerts()
+
+    def _head_document(self) -> Document:
+        """The head as it is stored; most commits of a run leave it as it was."""
+        if self._documented is not self.head:
+            self._documented, self._document = self.head, self.head.to_document()
+        return self._document
 
     def _send_alerts(self) -> None:
         """What was committed goes to the alerts session; its rows go with the next commit. Twice after a crash, and then counted once."""
@@ -244,9 +254,11 @@ class Partition:
 
     def _mark_growth(self) -> str:
         """Where the chain grew: tell the sealer, once in each of its periods; returns the mark."""
-        mark = seals.mark(self.name, self.clock.now())
-        if self.head.audit_seq == self._committed_seq or mark == self.head.seal_mark:
+        if self.head.audit_seq == self._committed_seq:
             return self.head.seal_mark
+        mark = seals.mark(self.name, self.clock.now())
+        if mark == self.head.seal_mark:
+            return mark
         self._store.put_index(seals.GREW, mark, {})
         return mark
 

@@ -29,6 +29,8 @@ SPELT_OUT = 7
 _FORBIDDEN = re.compile("[/\\\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]")
 #: What a store may have to spell out: blank, percent, tilde, and everything outside ASCII.
 _SPELT_OUT = re.compile("[^!-$&-}]")
+#: What every store takes as it is: neither forbidden nor spelt out, and not too long.
+_PLAIN = re.compile(rf"[!-\"$&-.0->@-\[\]-}}]{{1,{KEY_LENGTH_MAX}}}")
 
 #: msgspec reads faster, but would write NaN as null and a datetime as text without a word; the standard encoder refuses both.
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
@@ -36,6 +38,8 @@ _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",",
 
 def check_key(key: str) -> None:
     """Raise ValueError unless every store can hold this partition, row, index or shared name."""
+    if _PLAIN.fullmatch(key):
+        return
     if not key or _FORBIDDEN.search(key) or len(key) + (SPELT_OUT - 1) * len(_SPELT_OUT.findall(key)) > KEY_LENGTH_MAX:
         raise ValueError(
             f"not a key every store can hold: {key!r}; use 1 to {KEY_LENGTH_MAX} characters without / \\ # ? and control characters"
