@@ -18,7 +18,7 @@ from joinery.domain.person import Person
 from joinery.engine import codec
 from joinery.engine.checks import LateChecks
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
-from joinery.engine.journal import Run, run_id
+from joinery.engine.journal import Run, RunStatus, run_id
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import AlertSink, Clock, Document, Row, StateStore
@@ -89,7 +89,7 @@ class AlertDesk:
         before = _read(known) if known else None
         if before is not None and envelope.about in before.about:
             return
-        if before is not None and now - before.last_at < QUIET:
+        if before is not None and now - before.last_at < QUIET and not _is_without_ticket(partition, before):
             about = (*before.about, envelope.about)[-_REMEMBERED:]
             partition.keep(_row(name, replace(before, last_at=now, count=before.count + 1, about=about)))
             partition.audit("alert repeated", envelope.cause, about=envelope.about, count=before.count + 1)
@@ -124,6 +124,13 @@ class AlertDesk:
         partition.audit("run started", "a new cause", run=identity, workflow=workflow.name, version=workflow.version)
         partition.start_run(run)
         return run
+
+
+def _is_without_ticket(partition: Partition, cause: Cause) -> bool:
+    """Whether its run gave up: then nobody was told on the desk, and a cause that never rests would never be told there again."""
+    if cause.run is None or cause.run in partition.runs:
+        return False
+    return any(row.data.get("status") == RunStatus.FAILED for row in partition.closed_rows(cause.run)[:1])
 
 
 class LogOnly:

@@ -166,6 +166,22 @@ def test_trouble_with_an_alerts_own_ticket_raises_no_alert() -> None:
     assert [str(view.run.status) for view in world.runs()] == ["failed"]
 
 
+def test_a_cause_whose_ticket_was_given_up_opens_one_when_it_strikes_again_however_soon() -> None:
+    world, ear = world_with_alerts()
+    world.desk.fail(Refused("no such ticket type"), asks=OpenTicket, times=1000)
+    for hour in range(60):
+        world.app._alert("something is wrong", about=f"test#{hour}")
+        world.pass_time(hours=1)
+    assert alert_tickets(world) == []
+    world.desk._troubles.clear()
+    world.app._alert("something is wrong", about="test#60")
+    world.pass_time(hours=1)
+    world.app._alert("something is wrong", about="test#61")
+    world.pass_time(hours=1)
+    assert len(alert_tickets(world)) == 1
+    assert ear.heard == ["something is wrong"] * 2
+
+
 def test_without_a_kind_of_ticket_for_them_alerts_are_counted_and_told_all_the_same() -> None:
     ear = Ear()
     world = World(alerts=ear)

@@ -80,6 +80,18 @@ def test_an_open_intent_is_not_looked_up_before_its_deadline_and_the_lag_have_pa
     assert calls(world, OpenTicket).count("perform") == 2
 
 
+def test_a_search_lag_that_was_raised_while_an_intent_was_open_is_waited_for() -> None:
+    world = World()
+    world.desk.fail(OutcomeUnknown("cut"), asks=OpenTicket, after_effect=True)
+    joining(world, seconds=60)
+    # The setting was wrong: this desk shows a new ticket much later, and a restart brought the right one.
+    world.desk.search_lag = world.desk.index_lag = timedelta(seconds=60)
+    world.pass_time(seconds=69)
+    assert calls(world, OpenTicket) == ["find", "find_similar", "perform"]
+    world.pass_time(minutes=5)
+    assert len(world.desk.tickets) == 1
+
+
 def test_a_new_look_during_the_wait_does_not_shorten_it() -> None:
     world = World()
     world.desk.fail(OutcomeUnknown("cut"), asks=OpenTicket, after_effect=True)

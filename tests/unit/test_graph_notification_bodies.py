@@ -235,6 +235,33 @@ def test_another_client_state_is_not_genuine(given: str | None) -> None:
     assert not is_genuine(given, ("new", "old"))
 
 
+class Guarded(bytes):
+    """Bytes that a plain comparison, which stops at the first difference, may not touch."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("compared in a time that tells how much was right")
+
+    __hash__ = bytes.__hash__
+
+
+class Secret(str):
+    """A text that counts how often it was taken into a comparison."""
+
+    taken = 0
+
+    def encode(self, *args: Any, **kwargs: Any) -> Guarded:
+        self.taken += 1
+        return Guarded(super().encode(*args, **kwargs))
+
+
+@pytest.mark.parametrize("given", ["new", "old", "nex", "other", ""])
+def test_the_time_of_the_comparison_tells_nothing(given: str) -> None:
+    accepted = (Secret("new"), Secret("old"))
+    assert is_genuine(Secret(given), accepted) is (given in accepted)
+    # A match with the first does not spare the second its comparison.
+    assert [one.taken for one in accepted] == [1, 1]
+
+
 @pytest.mark.parametrize("expected", [(), ("",), ("", "")])
 def test_no_configured_client_state_means_nothing_is_genuine(expected: tuple[str, ...]) -> None:
     assert not is_genuine("", expected)

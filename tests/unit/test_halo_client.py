@@ -25,9 +25,11 @@ class StillClock:
 
     def __init__(self) -> None:
         self.seconds = 1000.0
+        #: For how long the monotonic one stood still while the machine slept.
+        self.slept = 0.0
 
     def now(self) -> datetime:
-        return datetime(2026, 11, 23, 9, 0, tzinfo=UTC) + timedelta(seconds=self.seconds - 1000)
+        return datetime(2026, 11, 23, 9, 0, tzinfo=UTC) + timedelta(seconds=self.seconds - 1000 + self.slept)
 
     def monotonic(self) -> float:
         return self.seconds
@@ -225,6 +227,15 @@ def test_a_write_whose_time_is_used_up_is_not_sent() -> None:
     world = World(ok())
     deadline = world.client.deadline(timedelta(seconds=10))
     world.clock.seconds += 10
+    with pytest.raises(TryLater):
+        world.client.post("/Tickets", {"summary": "x"}, deadline=deadline)
+    assert world.calls == []
+
+
+def test_a_write_is_not_sent_after_the_machine_slept_past_its_moment() -> None:
+    world = World(ok())
+    deadline = world.client.deadline(timedelta(seconds=10))
+    world.clock.slept = 10
     with pytest.raises(TryLater):
         world.client.post("/Tickets", {"summary": "x"}, deadline=deadline)
     assert world.calls == []
