@@ -47,7 +47,8 @@ format: $(VENV)/.dev  ## let ruff put things in order
 	$(BIN)/ruff format .
 
 campaign: $(VENV)/.dev $(VENV)/.azurite  ## the long fault campaigns: many kills, every crash point
-	JOINERY_CAMPAIGN=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --timeout 1800 tests/acceptance tests/crash
+	JOINERY_CAMPAIGN=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --timeout 2400 tests/acceptance tests/crash
+	$(BIN)/python -m tests.simulation --seeds 0..9999 --jobs 2
 
 bench: $(VENV)/.dev  ## the figures, measured here and now
 	$(BIN)/python -m benchmarks

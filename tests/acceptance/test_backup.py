@@ -217,7 +217,7 @@ def test_a_damaged_state_is_not_made_into_a_backup(tmp_path: Path, source: Path)
     done = it.command("backup", str(tmp_path / "backup"))
     it.end()
     assert done.returncode == 2 and "cannot be copied" in done.stderr and "Traceback" not in done.stderr, done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".toml") == ["data"]
 
 
 def test_a_backup_is_one_moment_of_state_and_queue_together(tmp_path: Path, source: Path) -> None:
