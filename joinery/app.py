@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.alerts import AlertDesk
-from joinery.engine.breaker import Breaker, HeldBook
+from joinery.engine.breaker import DECIDED, Breaker, HeldBook
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, group_subject, person_subject
 from joinery.engine.group_looks import GroupLooks
@@ -288,7 +288,7 @@ class App:
         decided = [change.partition.partition("|") for change in self.held.listed() if change.decision]
         if decided:
             self._send(
-                Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause="operator", at=now) for tenant, _, subject in decided
+                Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause=DECIDED, at=now) for tenant, _, subject in decided
             )
 
     def _revive(self) -> None:

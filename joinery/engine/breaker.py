@@ -19,6 +19,9 @@ from joinery.errors import LostRace
 #: The shared rows, the index of active people and the one of people whose change is held.
 SLOTS, SIZE, ACTIVE, HELD = "breaker", "active-people", "active", "held"
 
+#: The cause of a look at somebody about whose held change a person decided.
+DECIDED = "operator"
+
 _HOUR, _DAY = timedelta(hours=1), timedelta(hours=24)
 #: How often the active people are counted.
 _COUNTED_EVERY = timedelta(hours=1)

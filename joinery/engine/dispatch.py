@@ -14,7 +14,7 @@ from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
 from joinery.engine import codec
-from joinery.engine.breaker import ACTIVE, Breaker, HeldBook, HeldChange, HeldDecision
+from joinery.engine.breaker import ACTIVE, DECIDED, Breaker, HeldBook, HeldChange, HeldDecision
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
@@ -139,7 +139,7 @@ class Dispatcher:
         verdicts = [self._act_on(partition, fact, reading, person, envelope, news=untold) for fact in reading.facts]
         # Once something acted, the baseline must move, or the next look would start it again.
         undecided = bool({Verdict.SHADOW, Verdict.HOLD} & set(verdicts)) and Verdict.ACT not in verdicts
-        self._end_hold(partition, verdicts)
+        self._end_hold(partition, verdicts, envelope)
         self._settle_baseline(partition, reading, now, undecided=undecided)
         self._count_active(partition)
         if undecided:
@@ -262,8 +262,11 @@ class Dispatcher:
         partition.alert(f"{workflow} is held: {full}", cause=cause)
         return Verdict.HOLD
 
-    def _end_hold(self, partition: Partition, verdicts: list[Verdict]) -> None:
+    def _end_hold(self, partition: Partition, verdicts: list[Verdict], envelope: Envelope) -> None:
         """What was held was decided, or is no longer so."""
+        if not partition.head.held and envelope.cause == DECIDED:
+            # A row whose commit never came: somebody decided about it, and nothing is held.
+            self.held.drop(partition.name)
         if partition.head.held and Verdict.HOLD not in verdicts:
             if not verdicts:
                 partition.audit("hold ended", "it is no longer so; nothing was done", workflow=partition.head.held)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joinery.domain.policy import BreakerPolicy
-from joinery.engine.breaker import ACTIVE, HELD, Breaker, HeldBook, HeldDecision
+from joinery.engine.breaker import ACTIVE, HELD, Breaker, HeldBook, HeldChange, HeldDecision
 from joinery.engine.memory import FakeClock, MemoryStateStore
 from joinery.errors import LostRace
 from joinery.testing import World, everyone, person
@@ -151,6 +151,15 @@ def test_only_the_excess_is_held_and_nothing_happens_to_it_however_long_it_takes
     assert all(world.desk.users[number].active for number in (2, 3, 4, 5))
     assert world.actions("p2").count("held") == 1 and world.actions("p2").count("alert") == 1
     assert world.app.health()[1]["held"] == 4 and world.app.health()[1]["alerts"] <= 1
+
+
+def test_a_held_row_whose_commit_never_came_goes_once_somebody_decides_about_it() -> None:
+    world = company(1)
+    HeldBook(world.store).put(HeldChange(partition="local|person:p0", workflow="leaver", at=world.clock.now(), why="cut off"))
+    decide(world, HeldDecision.RELEASE, 0)
+    minutes(world, 2)
+    assert HeldBook(world.store).listed() == ()
+    assert offboarded(world) == 0
 
 
 def test_what_is_released_runs_once_and_counts() -> None:
