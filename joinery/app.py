@@ -233,7 +233,7 @@ class App:
             # Files, partitions and versions: what a person needs who is to mend it.
             extra["why"] = str(error)
         _log.warning("put back", extra=extra)
-        again = envelope.again()
+        again = envelope.repeated()
         if envelope.kind is EnvelopeKind.WAKE and envelope.cause == "tick":
             # The due row still stands, so the next tick sends another; putting this one back too would multiply them.
             return

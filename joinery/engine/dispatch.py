@@ -99,10 +99,25 @@ class Dispatcher:
                 raise TryLater("nobody we ever saw; a replica that lags may not know them yet", after=self.policy.timing.second_look)
             return
         before = partition.head.to_document()
+        explained = self._explains(partition, sighting)
         self._decide(partition, sighting, envelope)
         self._remember_groups(partition, head.known.seen, sighting, ids)
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
+        if envelope.kind is EnvelopeKind.LOOK and not envelope.again and not explained and partition.head.look_again_at is None:
+            # By message, not by the head: most hints that show nothing new are repeats, and those shall cost no write.
+            partition.send_look(self.clock.now() + self._second_look)
+
+    def _explains(self, partition: Partition, sighting: Sighting) -> bool:
+        """Whether a look shows what a hint was about: something new, and not what may be older than what a look a moment ago showed.
+
+        Otherwise whoever told us may be ahead of the replica that answered, and there is one more look when none lags behind any longer.
+        """
+        now, changed_at = self.clock.now(), partition.head.changed_at
+        news = isinstance(sighting, Person) and bool(_differences(partition.head.known.seen, sighting))
+        if news:
+            partition.head = replace(partition.head, changed_at=now)
+        return news and (changed_at is None or now - changed_at >= self.policy.timing.flap_window)
 
     def _decide(self, partition: Partition, sighting: Sighting, envelope: Envelope) -> None:
         now = self.clock.now()
@@ -112,25 +127,17 @@ class Dispatcher:
         if person is None:
             raise AssertionError("an absence without a person was filtered before")
         identity = classify(person, self.policy.identity) if isinstance(sighting, Person) or head.identity is None else head.identity
-        # Whoever told us may be ahead of the replica that answered. Where this look shows nothing new, or changes what one a moment ago
-        # showed, there is one more, when no replica lags behind this moment any longer; else the hint is explained.
-        news = isinstance(sighting, Person) and bool(_differences(known.seen, sighting))
-        recent = head.changed_at is not None and now - head.changed_at < self.policy.timing.flap_window
-        unexplained = envelope.kind is EnvelopeKind.LOOK and (recent or not news)
-        head = replace(head, changed_at=now) if news else head
         known = replace(known, seen=person)
         if not identity.may_be_acted_upon:
             # This look may be the stale one: what was in doubt before is looked at once more.
-            again = now + self._second_look if head.known.doubts or unexplained else None
+            again = now + self._second_look if head.known.doubts else None
             partition.head = replace(head, known=replace(known, doubts={}), identity=identity, look_again_at=again)
             self._tell(partition, envelope, "left alone", f"{identity.kind}: {identity.proof}", sighting, head.known)
             return
         self._release(partition)
         reading = interpret(known, sighting, self.policy, now)
         again = reading.look_again_at
-        if again is None and unexplained:
-            again = now + self._second_look
-        elif again is None and head.look_again_at is not None and head.look_again_at > now:
+        if again is None and head.look_again_at is not None and head.look_again_at > now:
             again = head.look_again_at
         partition.head = replace(head, known=known, identity=identity, look_again_at=again)
         self._forget_rehearsals(partition, reading)

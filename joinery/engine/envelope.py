@@ -52,6 +52,8 @@ class Envelope:
     refusals: int = 0
     #: How often it came back out of the dead letters.
     revived: int = 0
+    #: A second look after a hint that showed nothing new; it is not followed by a third.
+    again: bool = False
     trace_parent: str = ""
     run: str = ""
     #: For ``alert``: where it struck, ``<subject>#<audit seq>``.
@@ -69,7 +71,7 @@ class Envelope:
         """The directory id of the person or group."""
         return self.subject.partition(":")[2]
 
-    def again(self) -> Envelope:
+    def repeated(self) -> Envelope:
         """The same envelope, one attempt later."""
         return replace(self, attempt=self.attempt + 1)
 

@@ -262,6 +262,13 @@ class Partition:
         self._store.put_index(seals.GREW, mark, {})
         return mark
 
+    def send_look(self, moment: datetime) -> None:
+        """Send ourselves a second look for this moment. Raises QueueUnavailable: whoever handles the hint has to see to it."""
+        if self._queue is not None:
+            tenant, _, subject = self.name.partition("|")
+            look = Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause="second look", at=self.clock.now(), again=True)
+            self._queue.send([Outgoing(body=look.encode(), session_id=look.session_id, not_before=moment)])
+
     def schedule_wake(self, moment: datetime, *, attempt: int = 0) -> None:
         """Send ourselves a message for this moment; ``attempt`` counts those that came too early.
 

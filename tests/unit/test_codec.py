@@ -81,7 +81,7 @@ def test_an_envelope_is_small_and_comes_back() -> None:
     full = Envelope(**{**{name: getattr(envelope, name) for name in Envelope.__slots__}, "members": tuple(f"{n:036}" for n in range(20))})
     assert decode(full.encode()) == full and len(full.encode()) < 2048
     assert (full.session_id, full.subject_id) == (f"{'t' * 36}|group:{'a' * 36}", "a" * 36)
-    assert full.again().attempt == 1
+    assert full.repeated().attempt == 1
 
 
 def test_keys_and_run_ids_differ_with_each_of_their_parts() -> None:
