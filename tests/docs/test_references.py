@@ -21,6 +21,7 @@ from joinery.domain.identity import Kind
 from joinery.domain.policy import Policy, Ring
 from joinery.engine.envelope import EnvelopeKind
 from joinery.engine.journal import RunStatus
+from joinery.engine.overlap import COLUMNS, FACT_MEETS_RUN
 from joinery.policy_file import parse_policy
 from simulators.faults import COMMON_FAULTS, MATCH_KEYS, RULE_KEYS
 from simulators.graph import GRAPH_FAULTS
@@ -259,3 +260,11 @@ def test_the_example_in_the_testing_page_passes() -> None:
     exec(compile(example.code, "testing.md", "exec"), names)
     (test,) = [value for name, value in names.items() if name.startswith("test_")]
     test()
+
+
+def test_the_table_of_facts_and_open_runs_is_the_one_in_force() -> None:
+    section = (DOCS / "how-it-works.md").read_text(encoding="utf-8").partition("## When a fact meets an open run")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")]
+    header, _, *facts = rows
+    assert tuple(header[1:]) == COLUMNS
+    assert {row[0]: tuple(row[1:]) for row in facts} == {fact.kind: tuple(map(str, cells)) for fact, cells in FACT_MEETS_RUN.items()}
