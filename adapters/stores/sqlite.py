@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -32,12 +31,13 @@ _LAST = "\U0010ffff"
 
 _READ = "SELECT name, etag, data FROM entity WHERE partition = ? AND name < ? ORDER BY name"
 _READ_ONE = "SELECT etag, data FROM entity WHERE partition = ? AND name = ?"
-_READ_ETAG = "SELECT etag FROM entity WHERE partition = ? AND name = ?"
 _RANGE = (
     "SELECT name, data FROM entity WHERE partition = ? AND name >= ? AND name < ? AND name > ? AND name <= ? AND name <> ?"
     " ORDER BY name LIMIT ?"
 )
 _PUT = "INSERT INTO entity VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET etag = excluded.etag, data = excluded.data"
+_PUT_FIRST = "INSERT INTO entity VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_REPLACE = "UPDATE entity SET etag = ?, data = ? WHERE partition = ? AND name = ? AND etag = ?"
 _DELETE = "DELETE FROM entity WHERE partition = ? AND name = ?"
 
 
@@ -74,18 +74,22 @@ class SqliteStateStore:
         head, rows = encoded_commit(commit)
         partition = _PERSON + commit.partition
         with self._database.writing() as connection:
-            stored = connection.execute(_READ_ETAG, (partition, HEAD)).fetchone()
-            version = stored[0] if stored else 0
-            if (_etag(version) if stored else None) != commit.expected:
-                if stored and self._commit_id(connection, partition) == commit.commit_id:
-                    return _etag(version)
+            if commit.expected is None:
+                version = 1
+                written = connection.execute(_PUT_FIRST, (partition, HEAD, version, head))
+            else:
+                version = _version(commit.expected) + 1
+                written = connection.execute(_REPLACE, (version, head, partition, HEAD, version - 1))
+            if not written.rowcount:
+                stored = connection.execute(_READ_ONE, (partition, HEAD)).fetchone()
+                if stored and _decoded(stored[1]).get("commit_id") == commit.commit_id:
+                    return _etag(stored[0])
                 raise LostRace(f"partition {commit.partition}: the head is not the one expected")
-            connection.execute(_PUT, (partition, HEAD, version + 1, head))
             for name, row in rows:
-                connection.execute(_PUT, (partition, name, version + 1, row))
+                connection.execute(_PUT, (partition, name, version, row))
             for name in commit.delete:
                 connection.execute(_DELETE, (partition, name))
-        return _etag(version + 1)
+        return _etag(version)
 
     def scan(self, partition: str, prefix: str, *, after: str = "", limit: int = 1000) -> tuple[Row, ...]:
         """Rows whose names start with ``prefix`` and sort after ``after``; never the head."""
@@ -137,12 +141,6 @@ class SqliteStateStore:
         """Close every connection; nothing answers afterwards."""
         self._database.close()
 
-    @staticmethod
-    def _commit_id(connection: sqlite3.Connection, partition: str) -> str:
-        """Of the commit that wrote the head."""
-        (_, head) = connection.execute(_READ_ONE, (partition, HEAD)).fetchone()
-        return str(_decoded(head).get("commit_id"))
-
     def _range(self, partition: str, *, prefix: str, after: str, up_to: str | None, limit: int, hidden: str = "") -> tuple[Row, ...]:
         bounds = (partition, prefix, prefix + _LAST, after, _LAST if up_to is None else up_to, hidden, max(limit, 0))
         with self._database.reading() as connection:
@@ -152,6 +150,11 @@ class SqliteStateStore:
 
 def _etag(version: int) -> str:
     return f"{version:016d}"
+
+
+def _version(etag: str) -> int:
+    """What ``_etag`` was made of; one that is not ours fits no row."""
+    return int(etag) if etag.isdecimal() else -1
 
 
 def _decoded(data: bytes) -> Document:

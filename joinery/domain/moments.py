@@ -18,7 +18,7 @@ def aware(moment: datetime) -> datetime:
 
 def to_text(moment: datetime) -> str:
     """``2026-11-23T09:00:00.000000Z``: fixed width, so that texts sort as moments do."""
-    return aware(moment).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return aware(moment).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def from_text(text: str) -> datetime:

@@ -3,7 +3,7 @@
 What goes: the personal rows of the audit; the person inside the head, inside ended runs, their steps' orders, values and
 troubles; parked messages that name them. What stays, because decisions need it or evidence is made of it: the directory id,
 the watched groups, where the person stands, ids on the desk, times, hashes. The chain stays whole, for its entries hold
-digests alone, and a digest without its salt tells nothing.
+digests alone, and a digest without its salt tells nothing. What only a newer release understands is left alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from joinery.domain.person import Person
 from joinery.engine import codec
 from joinery.engine.audit import PERSONAL
 from joinery.engine.breaker import HELD
-from joinery.engine.journal import Check, Run
+from joinery.engine.journal import JOURNAL_VERSION, KNOWN, Check, Head, Run, split_head, whole_head
 from joinery.engine.operations import ERASED, OperatorLog
 from joinery.engine.parking import ParkingLot
 from joinery.engine.ports import Clock, Commit, Document, Randomness, Row, Snapshot, StateStore
@@ -75,7 +75,7 @@ class Eraser:
         return any(known.casefold() in text.casefold() for known in texts if known.casefold() != identity.casefold())
 
     def erase(self, partition: str, *, reason: str, by: str) -> Erasure:
-        """Erase, unless a run or a late check is open. The operators' audit tells it first, by id. Raises StoreUnavailable."""
+        """Erase, unless a run or a late check is open. The operators' audit tells it first, by id. Raises StoreUnavailable, UnknownJournal."""
         told_up_to: int | None = None
         done = Erasure()
         while True:
@@ -83,16 +83,18 @@ class Eraser:
             blocked = (*_still_open(snapshot), *self._held(partition))
             if blocked:
                 return replace(done, blocked_by=blocked)
-            if snapshot.head is None:
+            stored = whole_head(snapshot)
+            if stored is None:
                 break
-            up_to = told_up_to if told_up_to is not None else int(snapshot.head.get("audit_seq", 0))
+            audited = Head.from_document(stored, partition=partition).audit_seq
+            up_to = audited if told_up_to is None else told_up_to
             changes, more = self._changes(partition, up_to)
-            head = snapshot.head if more else _scrubbed_head(snapshot.head)
-            if not changes and head == snapshot.head and told_up_to is not None:
+            head = stored if more else _scrubbed_head(stored)
+            if not changes and head == stored and told_up_to is not None:
                 break
             if told_up_to is None:
                 texts = self._known_texts(partition, snapshot)
-                if not changes and head == snapshot.head and not self._parking.holds(texts):
+                if not changes and head == stored and not self._parking.holds(texts):
                     break
                 # The audit first: whatever is missing can always be explained.
                 told_up_to = up_to
@@ -102,7 +104,7 @@ class Eraser:
                 done = replace(done, parked=self._parking.forget(texts))
                 continue
             if self._commit(partition, snapshot, head, changes):
-                done = replace(done, rows=done.rows + len(changes) + (head != snapshot.head))
+                done = replace(done, rows=done.rows + len(changes) + (head != stored))
                 if not more:
                     break
         self._shred()
@@ -114,12 +116,13 @@ class Eraser:
                 yield "a change of theirs is held, and nobody has decided on it or the next look is still to come"
 
     def _commit(self, partition: str, snapshot: Snapshot, head: Document, changes: list[Row | str]) -> bool:
+        bare, known = split_head(head)
         commit = Commit(
             partition=partition,
             expected=snapshot.etag,
             commit_id=self._randomness.token(),
-            head={name: value for name, value in head.items() if name != "commit_id"},
-            put=tuple(change for change in changes if isinstance(change, Row)),
+            head={**{name: value for name, value in bare.items() if name != "commit_id"}, "version": JOURNAL_VERSION},
+            put=(known, *(change for change in changes if isinstance(change, Row))),
             delete=tuple(change for change in changes if isinstance(change, str)),
         )
         try:
@@ -155,7 +158,7 @@ class Eraser:
 
     def _known_texts(self, partition: str, snapshot: Snapshot) -> tuple[str, ...]:
         """What tells this person from others, wherever their records say it."""
-        documents = [(snapshot.head or {}).get("known", {}).get(name) for name in ("seen", "baseline")]
+        documents = [(whole_head(snapshot) or {}).get(KNOWN, {}).get(name) for name in ("seen", "baseline")]
         documents += [row.data.get("person") for row in self._scan(partition, _CLOSED) if ".step." not in row.name]
         people = [codec.from_document(document, Person) for document in documents if document]
         texts = (text for one in people for text in _telling(one))
@@ -189,11 +192,11 @@ def _still_open(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _scrubbed_head(head: Document) -> Document:
-    known = dict(head.get("known", {}))
+    known = dict(head.get(KNOWN, {}))
     for name in ("seen", "baseline"):
         if known.get(name):
             known[name] = _scrubbed_person(known[name])
-    return {**head, "known": known}
+    return {**head, KNOWN: known}
 
 
 def _scrubbed_person(document: Document) -> Document:

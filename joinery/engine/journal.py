@@ -1,7 +1,8 @@
 """What a partition remembers: the head, runs, steps, checks; and how their rows are named.
 
-Names sort as text. The open range (read by every look) holds ``check.…`` and ``run.<seq>`` with ``run.<seq>.step.<n>``;
-above it lie ``~audit.<seq>``, ``~closed.<seq>…`` and ``~personal.<seq>``.
+Names sort as text. The open range (read by every look) holds ``check.…``, ``known`` and ``run.<seq>`` with ``run.<seq>.step.<n>``;
+above it lie ``~audit.<seq>``, ``~closed.<seq>…`` and ``~personal.<seq>``. What is known of the person is two thirds of a head and
+changes once in many commits, so it has a row of its own.
 
 The head says which version its partition is written in, so that a release leaves alone what only a newer one understands.
 """
@@ -19,12 +20,15 @@ from joinery.domain.changes import Episode, Known
 from joinery.domain.identity import IdentityKind
 from joinery.domain.person import Person
 from joinery.engine import codec
-from joinery.engine.ports import Document, Row
+from joinery.engine.ports import Document, Row, Snapshot
 from joinery.errors import UnknownJournal
 
 #: Rises whenever the release before could misread what this one writes: another class of fact, order or result, another state.
-#: A partition without a version has version 1.
-JOURNAL_VERSION = 1
+#: A partition without a version has version 1. Since version 2 what is known lies beside the head; before, it was a member of it.
+JOURNAL_VERSION = 2
+
+#: The row beside the head.
+KNOWN = "known"
 
 R = TypeVar("R")
 
@@ -188,12 +192,12 @@ class Head:
     version: int = field(default_factory=lambda: JOURNAL_VERSION)
 
     def to_document(self) -> Document:
-        """As JSON."""
+        """As JSON, with what is known."""
         return codec.to_document(self)
 
     @classmethod
     def from_document(cls, document: Document, *, partition: str) -> Head:
-        """From JSON, in the words of this release. Raises UnknownJournal where a newer one wrote it."""
+        """From JSON with what is known, in the words of this release. Raises UnknownJournal where a newer one wrote it."""
         version = document.get("version", 1)
         if not isinstance(version, int) or version > JOURNAL_VERSION:
             raise UnknownJournal(
@@ -206,6 +210,17 @@ class Head:
     def episode(self) -> Episode:
         """Where the person stands."""
         return self.known.episode
+
+
+def whole_head(snapshot: Snapshot) -> Document | None:
+    """The stored head with what is known, wherever the release that wrote it put that; None where the partition is new."""
+    beside = next((row.data for row in snapshot.rows if row.name == KNOWN), None)
+    return snapshot.head if snapshot.head is None or beside is None else {**snapshot.head, KNOWN: beside}
+
+
+def split_head(head: Document) -> tuple[Document, Row]:
+    """A whole head as it is stored: itself, and the row beside it."""
+    return {name: value for name, value in head.items() if name != KNOWN}, Row(name=KNOWN, data=head[KNOWN])
 
 
 def record_of(document: Document, cls: type[R], *, place: str) -> R:

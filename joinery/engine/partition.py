@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from joinery.domain.changes import Known
 from joinery.domain.moments import from_text, to_text
 from joinery.engine import audit, codec, seals
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
-from joinery.engine.journal import Check, Head, Run, Step, opened, run_row, step_row
+from joinery.engine.journal import KNOWN, Check, Head, Run, Step, opened, run_row, split_head, step_row, whole_head
 from joinery.engine.ports import Clock, Commit, Document, MessageQueue, Outgoing, Randomness, Row, StateStore
 from joinery.errors import QueueUnavailable
 
@@ -42,10 +43,18 @@ class Partition:
         self.checks: dict[str, Check] = {}
         snapshot = store.read(name)
         self._etag = snapshot.etag
-        self.head = Head.from_document(snapshot.head, partition=name) if snapshot.head else Head()
+        stored = whole_head(snapshot)
+        self.head = Head.from_document(stored, partition=name) if stored else Head()
         self._documented: Head | None = None
         self._document: Document = {}
+        #: What the row beside the head says; None where there is none.
+        self._known: Known | None = None
         self._committed_seq = self.head.audit_seq
+        #: Makes commit ids that nobody else has, and how many it made.
+        self._token, self._commits = randomness.token(), 0
+        #: The moment from which the tick finds us, and the index row that says so.
+        self._indexed: datetime | None = None
+        self._due_key = ""
         for row in snapshot.rows:
             self._take(row)
 
@@ -56,6 +65,8 @@ class Partition:
             self.checks[check.key] = check
         elif kind == "alert":
             self._alerts[row.name] = row.data
+        elif kind == KNOWN:
+            self._known = self.head.known
         elif "." not in rest:
             run = opened(row, Run, partition=self.name, tagged="fact")
             self.runs[run.seq] = run
@@ -187,17 +198,20 @@ class Partition:
         moments = [run.due for run in self.runs.values()] + [check.due for check in self.checks.values()] + [self.head.look_again_at]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def _found_by_tick_from(self) -> datetime | None:
+    def _found_by_tick_from(self, due: datetime | None) -> datetime | None:
         """From when on the tick finds us. A run without a moment is in hand: should that hand fail, it is due since it started."""
         in_hand = [run.started_at for run in self.runs.values() if run.due is None]
         in_hand += [from_text(envelope["at"]) for envelope in self._alerts.values()]
-        return min((moment for moment in (*in_hand, self.next_due()) if moment is not None), default=None)
+        return min((moment for moment in (*in_hand, due) if moment is not None), default=None)
 
     def commit(self) -> None:
         """Write everything that changed, or nothing. Raises LostRace or StoreUnavailable."""
-        due, indexed = self.next_due(), self._found_by_tick_from()
+        due = self.next_due()
+        indexed = self._found_by_tick_from(due)
         before = self.head.due_key
-        key = f"{to_text(indexed)}|{self.name}" if indexed else ""
+        if indexed != self._indexed:
+            self._indexed, self._due_key = indexed, f"{to_text(indexed)}|{self.name}" if indexed else ""
+        key = self._due_key
         if key and key != before:
             self._store.put_index(DUE, key, {"partition": self.name})
         if self.is_new and "|person:" in self.name:
@@ -206,11 +220,12 @@ class Partition:
         mark = self._mark_growth()
         if (key, due, mark) != (before, self.head.wake_at, self.head.seal_mark):
             self.head = replace(self.head, due_key=key, wake_at=due, seal_mark=mark)
+        self._commits += 1
         self._etag = self._store.commit(
             Commit(
                 partition=self.name,
                 expected=self._etag,
-                commit_id=self._randomness.token(),
+                commit_id=f"{self._token}-{self._commits}",
                 head=self._head_document(),
                 put=tuple(self._put.values()),
                 delete=tuple(self._delete),
@@ -231,9 +246,13 @@ class Partition:
         self._send_alerts()
 
     def _head_document(self) -> Document:
-        """The head as it is stored; most commits of a run leave it as it was."""
+        """The head as it is stored; most commits of a run leave it as it was, and nearly all what is known."""
         if self._documented is not self.head:
-            self._documented, self._document = self.head, self.head.to_document()
+            self._document, known = split_head(self.head.to_document())
+            if self.head.known != self._known:
+                self._write(known)
+                self._known = self.head.known
+            self._documented = self.head
         return self._document
 
     def _send_alerts(self) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from joinery.domain.moments import to_text
 from joinery.domain.person import Person
 from joinery.engine.audit import AUDIT, PERSONAL, AuditRecord, read_record
-from joinery.engine.journal import Check, Head, Run, Step, record_of
+from joinery.engine.journal import Check, Head, Run, Step, record_of, whole_head
 from joinery.engine.parking import ParkedMessage, ParkingLot
 from joinery.engine.partition import PERSONS, RUNS
 from joinery.engine.ports import Document, StateStore
@@ -58,10 +58,10 @@ class ReadSide:
         after = ""
         while rows := self._store.list_index(PERSONS, after=after):
             for row in rows:
-                snapshot = self._store.read(row.name)
+                head = whole_head(self._store.read(row.name))
                 # An index row is written before the commit it points to; one that dangles is skipped.
-                if snapshot.head is not None:
-                    yield KnownPerson(partition=row.name, head=Head.from_document(snapshot.head, partition=row.name))
+                if head is not None:
+                    yield KnownPerson(partition=row.name, head=Head.from_document(head, partition=row.name))
             after = rows[-1].name
 
     def find(self, who: str) -> tuple[KnownPerson, ...]:

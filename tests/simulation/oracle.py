@@ -63,6 +63,7 @@ class _Memory:
     """What the store holds about one person, unpacked."""
 
     head: dict[str, Any]
+    known: dict[str, Any]
     runs: list[dict[str, Any]]
     #: Run seq -> its steps.
     steps: dict[int, list[dict[str, Any]]]
@@ -95,10 +96,10 @@ def _memory(rows: dict[str, Any]) -> _Memory:
         if kind in ("run", "closed"):
             seq, _, step = rest.partition(".")
             (steps.setdefault(int(seq), []) if step else runs).append(rows[name])
-        if name != "head" and not name.startswith("~"):
+        if name not in ("head", "known") and not name.startswith("~"):
             open_rows.append(name)
     audit = [rows[name] for name in sorted(rows) if name.startswith("~audit.")]
-    return _Memory(rows.get("head", {}), sorted(runs, key=lambda run: run["seq"]), steps, audit, open_rows)
+    return _Memory(rows.get("head", {}), rows.get("known", {}), sorted(runs, key=lambda run: run["seq"]), steps, audit, open_rows)
 
 
 # --- the whole ---
@@ -192,7 +193,7 @@ def _flaps_are_doubted(outcome: Outcome, identity: str, memory: _Memory, verdict
 
 def _decided(identity: str, memory: _Memory, ends: set[Stand], verdict: Verdict) -> None:
     runs = Counter(run["workflow"] for run in memory.runs if run["mode"] == "live")
-    stage = memory.head.get("known", {}).get("episode", {}).get("stage", "none").replace("prehire", "none")
+    stage = memory.known.get("episode", {}).get("stage", "none").replace("prehire", "none")
     found = (runs["joiner"], runs["leaver"], stage)
     wanted = {(end.joins, end.leaves, end.stage) for end in ends}
     if found in wanted:
@@ -206,8 +207,7 @@ def _knows_the_truth(character: Character, memory: _Memory, outcome: Outcome, ve
     last = scenes(character)[-1]
     if last.state != "here" or last.person is None:
         return
-    known = memory.head.get("known", {})
-    seen, baseline = known.get("seen"), known.get("baseline")
+    seen, baseline = memory.known.get("seen"), memory.known.get("baseline")
     if seen is None:
         verdict.lost.append(f"{character.id}: is in the directory, and nobody looked")
         return

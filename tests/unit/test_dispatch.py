@@ -11,6 +11,7 @@ import pytest
 
 from joinery.domain.policy import Ring, WorkflowPolicy
 from joinery.engine.envelope import EnvelopeKind, person_subject
+from joinery.engine.journal import whole_head
 from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore
 from joinery.engine.ports import Commit
 from joinery.engine.retry import EngineTiming
@@ -29,7 +30,7 @@ def statuses(world: World) -> list[tuple[str, str]]:
 
 
 def head(world: World) -> dict[str, Any]:
-    stored = world.store.read("local|person:ada").head
+    stored = whole_head(world.store.read("local|person:ada"))
     assert stored is not None
     return dict(stored)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from joinery.engine import journal
-from joinery.engine.journal import JOURNAL_VERSION, Head
+from joinery.engine.journal import JOURNAL_VERSION, KNOWN, Head, whole_head
+from joinery.engine.memory import MemoryStateStore
 from joinery.engine.partition import DUE
 from joinery.engine.ports import Commit, Document, Row
 from joinery.errors import OutcomeUnknown, UnknownJournal
@@ -51,6 +52,44 @@ def test_every_head_says_which_version_its_partition_is_written_in() -> None:
 
 def test_a_head_without_a_version_has_the_first_one() -> None:
     assert Head.from_document({"runs": 3}, partition=ADA).runs == 3
+
+
+def test_a_partition_that_has_what_is_known_inside_its_head_is_read_and_written_beside_it() -> None:
+    world = World()
+    world.put(JOINER)
+    world.look("ada")
+    world.pass_time(minutes=30)
+    snapshot = world.store.read(ADA)
+    inside = {name: value for name, value in (whole_head(snapshot) or {}).items() if name != "commit_id"}
+    first = Commit(partition=ADA, expected=snapshot.etag, commit_id="the first release", head={**inside, "version": 1}, delete=(KNOWN,))
+    world.store.commit(first)
+
+    world.put(JOINER.evolve(account_enabled=False))
+    world.look("ada")
+    world.pass_time(minutes=30)
+    assert [str(view.run.status) for view in world.runs()] == ["verified", "verified"]
+    head, rows = world.store.read(ADA).head, world.store.read(ADA).rows
+    assert head is not None and head["version"] == JOURNAL_VERSION and KNOWN not in head
+    assert [row.data["episode"]["stage"] for row in rows if row.name == KNOWN] == ["left"]
+
+
+def test_what_is_known_is_written_only_where_it_changed() -> None:
+    class Watching(MemoryStateStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.written: list[bool] = []
+
+        def commit(self, commit: Commit) -> str:
+            self.written.append(any(row.name == KNOWN for row in commit.put))
+            return super().commit(commit)
+
+    store = Watching()
+    world = World(store=store)
+    world.put(JOINER)
+    world.look("ada")
+    world.pass_time(minutes=30)
+    # First sight and the decision: everything between and after is about the run.
+    assert sum(store.written) == 2 and len(store.written) > 6
 
 
 def test_a_journal_of_a_newer_release_is_left_alone_and_goes_on_once_the_release_knows_it(
