@@ -19,6 +19,7 @@ from joinery.domain.policy import (
     KindRule,
     Policy,
     Ring,
+    RolePolicy,
     SiteRule,
     TicketPolicy,
     Timing,
@@ -140,7 +141,7 @@ def _as_records(parsed: _Policy) -> Policy:
     tickets: dict[str, TicketPolicy] = {kind: TicketPolicy(**table.model_dump()) for kind, table in parsed.desk.tickets.items()}
     return Policy(
         joiner_group=parsed.joiner.group,
-        roles=dict(parsed.roles) if parsed.roles is not None else defaults.roles,
+        roles={group: RolePolicy(role=role) for group, role in parsed.roles.items()} if parsed.roles is not None else defaults.roles,
         identity=IdentityPolicy(
             protected=_rule(parsed.identity.protected, defaults.identity.protected),
             shared_mailbox=_rule(parsed.identity.shared_mailbox, defaults.identity.shared_mailbox),

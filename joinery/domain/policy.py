@@ -8,12 +8,16 @@ from enum import StrEnum
 
 
 class Ring(StrEnum):
-    """How far a workflow is trusted."""
+    """How far a workflow is trusted, from least to most."""
 
     #: Facts are recorded; no run starts.
     OFF = "off"
     #: Runs are planned and recorded; nothing outside is touched.
     SHADOW = "shadow"
+    #: Runs act for members of the pilot group; everybody else's are planned as in shadow.
+    PILOT = "pilot"
+    #: Runs act for the departments that policy names; everybody else's are planned as in shadow.
+    DEPARTMENTS = "departments"
     #: Runs act.
     EVERYONE = "everyone"
 
@@ -56,6 +60,100 @@ class WorkflowPolicy:
     """One workflow's switch."""
 
     ring: Ring = Ring.EVERYONE
+    #: Display name of the group for the ring ``pilot``.
+    pilot_group: str = ""
+    #: For the ring ``departments``; compared without case.
+    departments: tuple[str, ...] = ()
+
+
+class OnRefused(StrEnum):
+    """What becomes of the membership of a group whose role was refused."""
+
+    #: Nothing is said and nothing done.
+    LEAVE = "leave"
+    #: A sentence for the help desk on the ticket: whether and where the membership can be ended.
+    REPORT = "report"
+    #: The membership is ended, where the group can be edited; otherwise reported.
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolePolicy:
+    """What membership of one group stands for."""
+
+    #: Display name of the role on the desk.
+    role: str
+    #: Display name of the team a new agent works in.
+    team: str = "Service Desk"
+    #: Who has to approve: ``manager``, or ``owner:<mail>``; empty where nobody has to.
+    approval: tuple[str, ...] = ()
+    #: True: one approval is enough; False: all, in order.
+    any_approval: bool = False
+    #: The grant ends after so long; None: it lasts as long as the membership.
+    lasts: timedelta | None = None
+    #: May change the desk itself: not without approval.
+    administrator: bool = False
+    on_refused: OnRefused = OnRefused.REPORT
+
+
+class NoApprover(StrEnum):
+    """What to do where somebody cannot be asked."""
+
+    #: Ask the next manager up.
+    NEXT = "next"
+    #: Ask the owner of the role.
+    OWNER = "owner"
+    #: Ask whom the policy names as fallback.
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkingTime:
+    """When people can be expected to answer."""
+
+    #: IANA name.
+    zone: str = "UTC"
+    #: Monday is 0.
+    days: tuple[int, ...] = (0, 1, 2, 3, 4)
+    #: Hours of the day in that zone.
+    begins: int = 9
+    ends: int = 17
+    #: ISO dates on which nobody works.
+    holidays: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalPolicy:
+    """Whom to ask, and for how long. No rule leads from "nobody can be asked" to "approved"."""
+
+    #: Mail of whoever decides where nobody else can be asked.
+    fallback: str = ""
+    #: Display names of groups whose members are not asked: on leave.
+    away_groups: tuple[str, ...] = ()
+    #: How many managers up the walk goes at most.
+    levels: int = 5
+    missing: NoApprover = NoApprover.FALLBACK
+    disabled: NoApprover = NoApprover.NEXT
+    away: NoApprover = NoApprover.NEXT
+    guest: NoApprover = NoApprover.NEXT
+    #: The manager is the person themself.
+    themself: NoApprover = NoApprover.FALLBACK
+    circle: NoApprover = NoApprover.FALLBACK
+    #: Above the level.
+    above: NoApprover = NoApprover.FALLBACK
+    #: Working time until each reminder, until the next manager up is asked too, and until nobody is asked any more.
+    remind_after: timedelta = timedelta(hours=8)
+    escalate_after: timedelta = timedelta(hours=24)
+    gives_up_after: timedelta = timedelta(hours=80)
+    working: WorkingTime = WorkingTime()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MoverPolicy:
+    """What a move means for access that came with the old post."""
+
+    #: Roles that a manager had approved before the move end so long after it, unless the new manager approves them.
+    old_access_lasts: timedelta = timedelta(days=14)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +200,8 @@ class DeskPolicy:
         default_factory=lambda: {
             "onboarding": TicketPolicy(ticket_type="Onboarding", team="Service Desk"),
             "offboarding": TicketPolicy(ticket_type="Offboarding", team="Service Desk"),
+            "move": TicketPolicy(ticket_type="Mover", team="Service Desk"),
+            "role": TicketPolicy(ticket_type="Change Request", team="Identity"),
         }
     )
 
@@ -112,14 +212,18 @@ class Policy:
 
     #: Display name of the group that makes a person a joiner.
     joiner_group: str = "ITSM-NewJoiner"
-    #: Group display name -> role name on the desk; recognised and recorded as role changes.
-    roles: dict[str, str] = field(
+    #: Group display name -> what membership stands for.
+    roles: dict[str, RolePolicy] = field(
         default_factory=lambda: {
-            "ITSM-ServiceDesk": "Service Desk",
-            "ITSM-ChangeManagers": "Change Manager",
-            "ITSM-Admins": "Administrator",
+            "ITSM-ServiceDesk": RolePolicy(role="Service Desk"),
+            "ITSM-ChangeManagers": RolePolicy(role="Change Manager", approval=("manager",)),
+            "ITSM-Admins": RolePolicy(role="Administrator", approval=("manager",), administrator=True),
         }
     )
+    #: Roles that nobody gave through a group are taken away, not only reported.
+    roles_alone: bool = False
+    approvals: ApprovalPolicy = ApprovalPolicy()
+    mover: MoverPolicy = MoverPolicy()
     identity: IdentityPolicy = IdentityPolicy()
     timing: Timing = Timing()
     breaker: BreakerPolicy = BreakerPolicy()
@@ -135,5 +239,6 @@ class Policy:
     def watched_groups(self) -> tuple[str, ...]:
         """Display names of all groups that any rule mentions, each once, in a stable order."""
         rules = (self.identity.protected, self.identity.shared_mailbox, self.identity.service)
-        names = [self.joiner_group, *self.roles, *(name for rule in rules for name in rule.groups)]
+        pilots = [workflow.pilot_group for workflow in self.workflows.values() if workflow.ring is Ring.PILOT and workflow.pilot_group]
+        names = [self.joiner_group, *self.roles, *(name for rule in rules for name in rule.groups), *self.approvals.away_groups, *pilots]
         return tuple(dict.fromkeys(names))

@@ -6,6 +6,7 @@ Each class says whether it ``creates`` something new; then the engine looks befo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 from joinery.domain.person import Person
@@ -83,8 +84,85 @@ class RetireAgent:
     user_id: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpdateUser:
+    """Bring the desk's user in line with the person: name, addresses, department, title, and client and site by policy."""
+
+    creates: ClassVar[bool] = False
+    person: Person
+    user_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnsureApprover:
+    """Make sure the person has exactly one active user on the desk, as ``EnsureUser`` does, and that it may approve."""
+
+    creates: ClassVar[bool] = True
+    person: Person
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnsureAgent:
+    """Make sure the person has exactly one agent: match by address, disabled ones too. One that is disabled stays so until it gets a role."""
+
+    creates: ClassVar[bool] = True
+    person: Person
+    #: Display name of the team a new agent works in.
+    team: str = ""
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetRoles:
+    """Make the agent's roles, as far as they are in ``ours``, exactly ``roles``. Others stay, unless ``alone``; without any role the agent is disabled.
+
+    Roles are display names on the desk.
+    """
+
+    creates: ClassVar[bool] = False
+    person: Person
+    #: None: whoever has the person's address; where there is nobody and no role is wanted, nothing is to be done.
+    agent_id: str | None
+    roles: tuple[str, ...]
+    #: The allow-list: no role outside it is ever given, and none taken unless ``alone``.
+    ours: tuple[str, ...]
+    alone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskApproval:
+    """Start a round of approval on a ticket: every one of ``user_ids`` is asked. A new round ends the one before."""
+
+    creates: ClassVar[bool] = True
+    ticket_id: str
+    user_ids: tuple[str, ...]
+    #: Counted by us from 1: the same round is never started twice.
+    round: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloseTicket:
+    """Close a ticket and take back whatever approval waits on it; one that is closed stays as it is."""
+
+    creates: ClassVar[bool] = False
+    ticket_id: str
+
+
 #: Everything one can ask a desk to do.
-Order = EnsureUser | FindUser | OpenTicket | AddNote | DeactivateUser | RetireAgent
+Order = (
+    EnsureUser
+    | FindUser
+    | OpenTicket
+    | AddNote
+    | DeactivateUser
+    | RetireAgent
+    | UpdateUser
+    | EnsureApprover
+    | EnsureAgent
+    | SetRoles
+    | AskApproval
+    | CloseTicket
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,8 +200,62 @@ class AgentRef:
     roles_removed: int = 0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolesRef:
+    """An agent's roles after ``SetRoles``. ``id`` None: there is no agent, and none was wanted."""
+
+    id: str | None
+    #: Display names, sorted: everything the agent has now.
+    roles: tuple[str, ...] = ()
+    #: Roles it has that no rule of ours gives; reported, and left alone unless policy says otherwise.
+    foreign: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundRef:
+    """A round of approval on a ticket; ``number`` is the desk's own."""
+
+    ticket_id: str
+    number: str
+
+
 #: What a performed order returns.
-Result = UserRef | TicketRef | NoteRef | AgentRef
+Result = UserRef | TicketRef | NoteRef | AgentRef | RolesRef | RoundRef
+
+
+class Verdict(StrEnum):
+    """How one asked person's answer stands."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """One row of a round of approval, as the desk has it. An answer counts only where a row says so, never because of a ticket's status."""
+
+    #: Desk id of the user who was asked.
+    asked: str
+    verdict: Verdict
+    #: Desk id of who answered, a user's or an agent's; empty while pending.
+    by: str = ""
+    #: ``portal``, ``mail link``, ``agent``, ``delegate``, ``override``, ``automatic``; as far as the desk tells.
+    how: str = ""
+    #: ISO 8601, UTC.
+    at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TicketState:
+    """Where a ticket with an approval stands: its present round and the answers in it."""
+
+    #: False: deleted, or merged away.
+    there: bool
+    closed: bool = False
+    #: The desk's number of the present round; empty where there is none. Another than ours was started by somebody else.
+    round: str = ""
+    answers: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -82,6 +82,11 @@ class Context:
         return self._run.person
 
     @property
+    def before(self) -> Person | None:
+        """The person as the last decision had left them: what they moved from."""
+        return self._run.before
+
+    @property
     def known_user_id(self) -> str | None:
         """The person's user on the desk, if an earlier run made or found them."""
         return self._partition.head.desk_user_id

@@ -227,6 +227,7 @@ class Dispatcher:
             version=workflow.version,
             fact=codec.tag(fact),
             person=person,
+            before=partition.head.known.baseline,
             episode=episode,
             mode=mode,
             started_at=self.clock.now(),

@@ -159,7 +159,8 @@ class Eraser:
     def _known_texts(self, partition: str, snapshot: Snapshot) -> tuple[str, ...]:
         """What tells this person from others, wherever their records say it."""
         documents = [(whole_head(snapshot) or {}).get(KNOWN, {}).get(name) for name in ("seen", "baseline")]
-        documents += [row.data.get("person") for row in self._scan(partition, _CLOSED) if ".step." not in row.name]
+        runs = [row.data for row in self._scan(partition, _CLOSED) if ".step." not in row.name]
+        documents += [run.get(name) for run in runs for name in ("person", "before")]
         people = [codec.from_document(document, Person) for document in documents if document]
         texts = (text for one in people for text in _telling(one))
         return tuple(dict.fromkeys(text for text in texts if len(text) >= _TELLING))
@@ -206,7 +207,7 @@ def _scrubbed_person(document: Document) -> Document:
 
 
 def _scrubbed_run(run: Document) -> Document:
-    return {**run, "person": _scrubbed_person(run["person"])}
+    return {**run, **{name: _scrubbed_person(run[name]) for name in ("person", "before") if run.get(name)}}
 
 
 def _scrubbed_step(step: Document) -> Document:

@@ -75,6 +75,8 @@ class Run:
     version: int
     fact: Document
     person: Person
+    #: The person as the last decision had left them; None at first sight, and in runs of the first journals.
+    before: Person | None = None
     episode: int
     #: ``live`` or ``shadow``.
     mode: str

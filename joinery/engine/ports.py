@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from joinery.domain.person import Sighting
-from joinery.domain.tickets import Order, ReadBack, Result
+from joinery.domain.person import Person, Sighting
+from joinery.domain.tickets import Order, ReadBack, Result, TicketState
 
 #: A JSON object: text, numbers, booleans, None, lists and objects of these.
 Document = dict[str, Any]
@@ -46,6 +46,21 @@ class WatchedGroup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GroupTraits:
+    """What the directory says about editing a group's members."""
+
+    there: bool = True
+    #: Membership by rule.
+    dynamic: bool = False
+    #: Mastered on premises.
+    synced: bool = False
+    #: Roles of the directory can be assigned to it: only privileged administrators may edit it.
+    role_assignable: bool = False
+    #: Mail-enabled: a distribution list, edited in the mail system.
+    mail_enabled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeltaPage:
     """One page of changes. ``next_link`` asks for the following page; at the end ``delta_link`` is for the next sweep."""
 
@@ -75,6 +90,18 @@ class Directory(Protocol):
 
     def groups_delta(self, groups: Iterable[str], link: str | None) -> DeltaPage:
         """Changes of the members of these groups (ids) since ``link``; None starts with all members. Raises LinkExpired."""
+
+    def by_address(self, address: str) -> Person | None:
+        """The one live account with this mail or user principal name (policy names people so); None where there is none or several."""
+
+    def group_traits(self, group_id: str) -> GroupTraits:
+        """Why members of a group may not be editable. Raises TryLater or Refused."""
+
+    def remove_member(self, group_id: str, person_id: str) -> None:
+        """End a direct membership; one that is not there is fine. The one write to the directory: only the membership, never the account.
+
+        Raises TryLater, Refused (no permission, nested membership) or OutcomeUnknown.
+        """
 
     def people_in(self, group_id: str) -> frozenset[str]:
         """Ids of all people in the group, through nesting; empty if the group is gone."""
@@ -129,6 +156,12 @@ class ServiceDesk(Protocol):
 
     def read_back(self, order: Order, key: str, result: Result) -> ReadBack:
         """Ask again, in a request of its own, whether it is so. Raises TryLater or Refused."""
+
+    def ticket_state(self, ticket_id: str) -> TicketState:
+        """Where a ticket's approval stands now. Raises TryLater or Refused."""
+
+    def awaiting(self) -> frozenset[str]:
+        """Ids of all open tickets whose approval is still to be answered, in one list call per hundred. Raises TryLater or Refused."""
 
 
 class AlertSink(Protocol):
