@@ -241,8 +241,8 @@ def prepare_desk(halo: HaloDriver, policy: Policy) -> None:
     if missing:
         halo.call("POST", "/site", [{"name": site, "client_id": client} for site, client in missing])
     _ensure(halo, "tickettype", [ticket.ticket_type for ticket in desk.tickets.values()], more={"use": "ticket", "cancreate": True})
-    _ensure(halo, "team", [ticket.team for ticket in desk.tickets.values()])
-    _ensure(halo, "roles", list(policy.roles.values()))
+    _ensure(halo, "team", [*(ticket.team for ticket in desk.tickets.values()), *(rule.team for rule in policy.roles.values())])
+    _ensure(halo, "roles", [rule.role for rule in policy.roles.values()])
 
 
 def _ensure(
@@ -281,6 +281,7 @@ def _fill_desk(halo: HaloDriver, policy: Policy, people: Sequence[Employee], ids
     if users:
         halo.call("POST", "/Users", users)
     roles = {str(row["name"]): row["id"] for row in halo.call("GET", "/roles")}
+    stands_for = {group: rule.role for group, rule in policy.roles.items()}
     listed = halo.call("GET", "/Agent?includeinactive=true")
     known = {str(row["email"]).lower() for row in (listed["results"] if isinstance(listed, dict) else listed)}
     agents = [
@@ -289,7 +290,7 @@ def _fill_desk(halo: HaloDriver, policy: Policy, people: Sequence[Employee], ids
             "email": one.address,
             "jobtitle": one.title,
             "team": "Service Desk",
-            "roles": [{"id": roles[role]} for role in ("Agent", policy.roles.get(one.group, "")) if role in roles],
+            "roles": [{"id": roles[role]} for role in ("Agent", stands_for.get(one.group, "")) if role in roles],
         }
         for one in people
         if one.group and one.address not in known

@@ -158,7 +158,7 @@ class MoverPolicy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BreakerPolicy:
-    """How many people may leave before a person is asked: the larger of a number and a share of the active people."""
+    """How many runs may begin before a person is asked: the larger of a number and a share of the active people."""
 
     #: The workflows that take slots.
     workflows: tuple[str, ...] = ("leaver",)
@@ -166,6 +166,13 @@ class BreakerPolicy:
     hourly_share: float = 0.01
     daily_min: int = 20
     daily_share: float = 0.03
+    #: Of the active people of one department, where that is more than the number.
+    department_share: float = 0.25
+    #: So large a share of the active people within an hour is no ordinary day, whichever workflow it is: a source that went empty,
+    #: or everybody changed at once. The larger of it and ``daily_min`` is the limit of workflows that take no slots.
+    wave_share: float = 0.25
+    #: Display names of groups whose members pass, and count.
+    urgent_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,5 +247,6 @@ class Policy:
         """Display names of all groups that any rule mentions, each once, in a stable order."""
         rules = (self.identity.protected, self.identity.shared_mailbox, self.identity.service)
         pilots = [workflow.pilot_group for workflow in self.workflows.values() if workflow.ring is Ring.PILOT and workflow.pilot_group]
-        names = [self.joiner_group, *self.roles, *(name for rule in rules for name in rule.groups), *self.approvals.away_groups, *pilots]
+        of_rules = (name for rule in rules for name in rule.groups)
+        names = [self.joiner_group, *self.roles, *of_rules, *self.approvals.away_groups, *pilots, *self.breaker.urgent_groups]
         return tuple(dict.fromkeys(names))

@@ -30,7 +30,16 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "joinery/app.py": ("joinery.domain", "joinery.engine", "joinery.errors"),
     "joinery/assembly.py": ("joinery.app", "joinery.domain", "joinery.engine"),
     "joinery/settings.py": ("joinery.errors",),
-    "joinery/policy_file.py": ("joinery.domain", "joinery.errors"),
+    "joinery/policy_file.py": (
+        "joinery.domain",
+        "joinery.errors",
+        "joinery.policy_findings",
+        "joinery.policy_rules",
+        "joinery.policy_tables",
+    ),
+    "joinery/policy_findings.py": ("joinery.errors", "joinery.policy_tables"),
+    "joinery/policy_rules.py": ("joinery.domain", "joinery.errors"),
+    "joinery/policy_tables.py": ("joinery.domain",),
     "joinery/testing.py": ("joinery.app", "joinery.assembly", "joinery.domain", "joinery.engine", "joinery.errors", "workflows"),
     "function_app.py": ("wiring",),
 }

@@ -113,7 +113,7 @@ def test_everybody_has_a_desk_user_and_holders_of_roles_are_agents_with_those_ro
     assert set(linked) == {one["id"] for one in people}
     assert {user["site_name"] for user in linked.values()} == {"Head Office", "Harbour", "North"}
     agents = {one["email"]: one for one in _rows(contoso.halo.call("GET", "/Agent?includeroles=true")) if one["email"]}
-    holders = {one.address: POLICY.roles[one.group] for one in employees() if one.group}
+    holders = {one.address: POLICY.roles[one.group].role for one in employees() if one.group}
     assert {mail: holders[mail] in [role["name"] for role in agent["roles"]] for mail, agent in agents.items()} == dict.fromkeys(
         holders, True
     )

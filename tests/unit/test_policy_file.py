@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from joinery.domain.policy import Policy, Ring
+from joinery.domain.policy import NoApprover, OnRefused, Policy, Ring, RolePolicy, WorkflowPolicy, WorkingTime
 from joinery.errors import ConfigurationError
 from joinery.policy_file import parse_policy, read_policy
 
@@ -51,7 +52,10 @@ def test_every_mistake_is_found_at_once_with_its_place() -> None:
     [
         ('[joiner]\ngruop = "X"', "[joiner] gruop: is no key that policy knows. Did you mean group?"),
         ('[joinr]\ngroup = "X"', "[joinr]: is no table that policy knows. Did you mean joiner?"),
-        ("colour = 1", "colour: is no key that policy knows. There is: joiner, workflows, roles, identity, timing, breaker, desk;"),
+        (
+            "colour = 1",
+            "colour: is no key that policy knows. There is: joiner, workflows, roles, agents, approvals, mover, identity, timing, breaker, desk;",
+        ),
         ("joiner = 3", "joiner: is 3. It should be a table;"),
         ("[joiner]\ngroup = 3", "[joiner] group: is 3. It should be a text in quotes;"),
         ('[joiner]\ngroup = " "', "[joiner] group: is ' '. It should not be empty;"),
@@ -59,10 +63,29 @@ def test_every_mistake_is_found_at_once_with_its_place() -> None:
         ('[workflows.joinor]\nring = "off"', "[workflows.joinor]: is no table that policy knows. Did you mean joiner?"),
         ('[workflows.joiner]\nrng = "off"', "[workflows.joiner] rng: is no key that policy knows. Did you mean ring?"),
         ('[workflows.joiner]\nring = "shaddow"', "[workflows.joiner] ring: is 'shaddow'. Did you mean shadow?"),
-        ("[workflows.joiner]\nring = true", "[workflows.joiner] ring: is true. There is: off, shadow, everyone;"),
+        ("[workflows.joiner]\nring = true", "[workflows.joiner] ring: is true. There is: off, shadow, pilot, departments, everyone;"),
         ("workflows = []", "workflows: is a list. It should be a table;"),
-        ('[roles]\n"IT desk" = 3', '[roles] "IT desk": is 3. It should be a text in quotes;'),
+        ('[roles]\n"IT desk" = 3', '[roles] "IT desk": is 3. It should be a text in quotes, the role, or a table;'),
         ('[roles]\n"" = "Admin"', "[roles] \"\": is ''. It should not be empty;"),
+        ('[roles."IT desk"]\nteam = "x"', '[roles."IT desk"] role: is missing. Add it;'),
+        (
+            '[roles."IT desk"]\nrole = "x"\naproval = "none"',
+            '[roles."IT desk"] aproval: is no key that policy knows. Did you mean approval?',
+        ),
+        (
+            '[roles."IT desk"]\nrole = "x"\napproval = "boss"',
+            """[roles."IT desk"] approval: is 'boss'. It should be "none", "manager", "owner:MAIL", or a list of such;""",
+        ),
+        (
+            '[roles."IT desk"]\nrole = "x"\napproval = ["manager", "owner:"]',
+            """[roles."IT desk"] approval, number 2: is 'owner:'. It should be "none", "manager", "owner:MAIL",""",
+        ),
+        ('[roles."IT desk"]\nrole = "x"\nmax_days = 0', '[roles."IT desk"] max_days: is 0. It should be a number that is more than 0;'),
+        ('[roles."IT desk"]\nrole = "x"\non_refused = "lave"', "on_refused: is 'lave'. Did you mean leave?"),
+        ('[approvals]\nfallback = "the boss"', "[approvals] fallback: is 'the boss'. It should be a mail address;"),
+        ('[approvals]\nfallback = "a@b"\nmissing = "nxt"', "[approvals] missing: is 'nxt'. Did you mean next?"),
+        ('[approvals]\nfallback = "a@b"\ndays = ["monday"]', "[approvals] days, number 1: is 'monday'. Did you mean mon?"),
+        ('[approvals]\nfallback = "a@b"\nholidays = ["Easter"]', "holidays, number 1: is 'Easter'. It should be a date: 2026-12-25;"),
         ('[identity.service]\ngroups = "x"', "[identity.service] groups: is 'x'. It should be a list of texts;"),
         ('[identity.service]\ngroups = ["x", 3]', "[identity.service] groups, number 2: is 3. It should be a text in quotes;"),
         ("[identity.servise]\ngroups = []", "[identity.servise]: is no table that policy knows. Did you mean service?"),
@@ -119,7 +142,7 @@ def test_the_file_is_named_as_it_was_given(tmp_path: Path) -> None:
     "text",
     [
         "not toml",
-        '[workflows.mover]\nring = "everyone"',
+        '[workflows.returner]\nring = "everyone"',
         "[identity.protected]\nupn_prefixes = []\ngroups = []\nemployee_types = []",
         '[identity.protected]\ngroups = ["ITSM-NewJoiner"]',
         '[roles]\n"ITSM-NewJoiner" = "Service Desk"',
@@ -127,6 +150,81 @@ def test_the_file_is_named_as_it_was_given(tmp_path: Path) -> None:
 )
 def test_what_contradicts_itself_is_refused(text: str) -> None:
     assert findings(text)
+
+
+CONTRADICTIONS = {
+    '[roles]\n"G" = "Administrator"': "gives the administrator role 'Administrator' to whoever is put into the group, and nobody is asked",
+    '[roles."G"]\nrole = "Owner of it all"\nadministrator = true\napproval = "none"': "nobody is asked",
+    '[roles]\n"G" = "Change Manager"\n[roles."H"]\nrole = "change manager"\napproval = "owner:a@b.example"': "the laxer rule opens the stricter",
+    '[roles."G"]\nrole = "Change Manager"\napproval = "manager"': "is not set, and missing, themself, circle, above lead to it",
+    '[roles."G"]\nrole = "R"\napproval = ["owner:a@b.example", "owner:a@b.example"]': "names somebody twice",
+    '[workflows.mover]\nring = "pilot"': "is missing, and the ring is pilot",
+    '[workflows.mover]\nring = "departments"': "is missing, and the ring is departments",
+    '[approvals]\nfallback = "a@b"\nzone = "Mars/Olympus"': "which is no time zone",
+    '[approvals]\nfallback = "a@b"\nzone = "../etc/passwd"': "which is no time zone",
+    '[approvals]\nfallback = "a@b"\nbegins = 17\nends = 9': "there is no working time",
+    '[approvals]\nfallback = "a@b"\ndays = []': "there is no working time",
+    '[approvals]\nfallback = "a@b"\nescalate_hours = 90': "comes before the next manager up is asked",
+}
+
+
+@pytest.mark.parametrize("text", CONTRADICTIONS)
+def test_a_rule_that_opens_a_door_or_leads_nowhere_is_named(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_policy(text, place="policy.toml")
+    (found,) = caught.value.findings
+    assert CONTRADICTIONS[text] in str(found) and found.remedy
+
+
+def test_contradictions_are_told_all_at_once() -> None:
+    text = '[roles]\n"G" = "Admins"\n"ITSM-NewJoiner" = "Desk"\n[workflows.mover]\nring = "pilot"\n[approvals]\nzone = "Nowhere"\nends = 3'
+    with pytest.raises(ConfigurationError) as caught:
+        parse_policy(text, place="policy.toml")
+    assert len(caught.value.findings) == 5
+
+
+def test_a_role_may_be_a_word_or_a_table_and_both_say_everything() -> None:
+    policy = parse_policy(
+        """
+        [approvals]
+        fallback = "lead@contoso.example"
+        holidays = [2026-12-25, "2027-01-01"]
+        days = ["sun", "mon"]
+        missing = "owner"
+        [roles]
+        "A" = "Service Desk"
+        [roles."B"]
+        role = "Change Manager"
+        team = "Changes"
+        approval = ["manager", "owner:boss@contoso.example"]
+        approvals = "any"
+        max_days = 30
+        on_refused = "remove"
+        [workflows.mover]
+        ring = "departments"
+        departments = ["Finance"]
+        [agents]
+        foreign_roles = "remove"
+        [mover]
+        old_access_days = 3
+        """,
+        place="policy.toml",
+    )
+    assert policy.roles == {
+        "A": RolePolicy(role="Service Desk"),
+        "B": RolePolicy(
+            role="Change Manager",
+            team="Changes",
+            approval=("manager", "owner:boss@contoso.example"),
+            any_approval=True,
+            lasts=timedelta(days=30),
+            on_refused=OnRefused.REMOVE,
+        ),
+    }
+    assert policy.roles_alone and policy.mover.old_access_lasts == timedelta(days=3)
+    assert policy.approvals.working == WorkingTime(days=(0, 6), holidays=("2026-12-25", "2027-01-01"))
+    assert (policy.approvals.missing, policy.approvals.fallback) == (NoApprover.OWNER, "lead@contoso.example")
+    assert policy.workflows["mover"] == WorkflowPolicy(ring=Ring.DEPARTMENTS, departments=("Finance",))
 
 
 def test_a_missing_file_and_one_that_is_no_text_say_so(tmp_path: Path) -> None:
