@@ -192,7 +192,8 @@ class Dispatcher:
     def _act_on(self, partition: Partition, fact: Fact, reading: Reading, person: Person, envelope: Envelope, *, news: bool) -> Verdict:
         """Start what the catalogue says, as far as the guard allows; returns what the guard allowed."""
         workflow = self.catalogue.get(type(fact))
-        decision = guard(workflow.name if workflow else None, self.policy)
+        before = partition.head.known.baseline
+        decision = guard(workflow.name if workflow else None, self.policy, person, *((before,) if before else ()))
         if workflow is None or decision.verdict is Verdict.RECORD:
             if news:
                 partition.audit("fact", decision.why, cause=envelope.cause, fact=codec.tag(fact), reading=reading.why)
