@@ -39,6 +39,7 @@ from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.engine.seals import SEAL_EVERY, Sealer
+from joinery.engine.surroundings import Surroundings
 from joinery.engine.sweeps import Sweeper
 from joinery.engine.upkeep import Upkeep
 
@@ -91,6 +92,7 @@ def assemble(
         randomness=randomness,
         timing=timing,
         deployment=deployment,
+        around=Surroundings(policy=policy, directory=directory, groups=groups),
     )
 
     breaker = Breaker(store=store, clock=clock, policy=policy.breaker)

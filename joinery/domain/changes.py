@@ -136,7 +136,7 @@ def _absent(known: Known, absence: Absence, policy: Policy, patience: _Patience)
 def _present(known: Known, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:
     stage = known.episode.stage
     if stage is Stage.LEFT:
-        return _after_leaving(known, person, policy, patience)
+        return _after_leaving(known, person, policy, now, patience)
     if stage is Stage.ACTIVE and not person.account_enabled:
         left = Episode(number=known.episode.number, stage=Stage.LEFT, joined_at=known.episode.joined_at)
         return _decided(known, person, left, "the account was disabled", Left(how=LeftHow.DISABLED))
@@ -151,7 +151,7 @@ def _present(known: Known, person: Person, policy: Policy, now: datetime, patien
         return _decided(known, person, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
     if stage is not Stage.ACTIVE:
         why = f"enabled, not in {policy.joiner_group}: nothing to start"
-        return _decided(known, person, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
+        return _with_roles(known, person, policy, now, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
     return _active(known, known.baseline, person, policy, now, patience)
 
 
@@ -176,20 +176,25 @@ def _joining(known: Known, person: Person, policy: Policy, now: datetime, patien
         facts = (Joined(), *(fact for fact in also.facts if not isinstance(fact, Completed)))
         reading = replace(also, facts=facts, why=why, episode=episode)
         return _with_group_decisions(reading, {policy.joiner_group: now})
-    # Whoever was not active wanted no roles, whatever groups they were in.
+    reading = _with_roles(known, person, policy, now, episode, why, Joined())
+    return _with_group_decisions(reading, {policy.joiner_group: now})
+
+
+def _with_roles(known: Known, person: Person, policy: Policy, now: datetime, episode: Episode, why: str, *facts: Fact) -> Reading:
+    """Active from now on: whoever was not wanted no roles, so every group that stands for one is a gain, however long they are in it."""
     gained = tuple(sorted(person.groups & policy.roles.keys()))
     roles = (RolesChanged(gained=gained),) if gained else ()
-    reading = _decided(known, person, episode, why, Joined(), *roles)
-    return _with_group_decisions(reading, dict.fromkeys((*gained, policy.joiner_group), now))
+    reading = _decided(known, person, episode, why, *facts, *roles)
+    return _with_group_decisions(reading, dict.fromkeys(gained, now))
 
 
-def _after_leaving(known: Known, person: Person, policy: Policy, patience: _Patience) -> Reading:
+def _after_leaving(known: Known, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:
     if not person.account_enabled:
         return _decided(known, person, known.episode, "already left")
     if not patience.ripe("returned", policy.timing.second_look):
         return _waiting(known, patience, "enabled again after leaving; a return is believed at the second look")
     episode = Episode(number=known.episode.number + 1, stage=Stage.ACTIVE)
-    return _decided(known, person, episode, "enabled again after leaving, at two looks", Returned())
+    return _with_roles(known, person, policy, now, episode, "enabled again after leaving, at two looks", Returned())
 
 
 def _active(known: Known, before: Person, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:

@@ -64,11 +64,13 @@ class Renamed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolesChanged:
-    """Groups that stand for a role were gained or lost (display names, sorted)."""
+    """Groups that stand for a role were gained or lost, or what they gave has ended (display names, sorted)."""
 
     kind: ClassVar[str] = "roles-changed"
     gained: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    #: Still a member, and the date is past until which the role was granted.
+    ended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

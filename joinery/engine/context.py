@@ -15,7 +15,11 @@ from joinery.domain.person import Person
 from joinery.domain.tickets import (
     AddNote,
     AgentRef,
+    AskApproval,
+    CloseTicket,
     DeactivateUser,
+    EnsureAgent,
+    EnsureApprover,
     EnsureUser,
     FindUser,
     NoteRef,
@@ -23,7 +27,11 @@ from joinery.domain.tickets import (
     Order,
     Result,
     RetireAgent,
+    RolesRef,
+    RoundRef,
+    SetRoles,
     TicketRef,
+    UpdateUser,
     UserRef,
 )
 from joinery.engine import codec
@@ -31,6 +39,7 @@ from joinery.engine.effects import REFUSED_PREFIX, Effects
 from joinery.engine.journal import Run, Step, StepState
 from joinery.engine.leash import Leash
 from joinery.engine.partition import Partition
+from joinery.engine.surroundings import Surroundings
 from joinery.errors import JoineryError, Waiting
 
 V = TypeVar("V")
@@ -62,11 +71,21 @@ class Outcome:
 class Context:
     """One run, seen from its recipe. Finished steps return what they returned."""
 
-    def __init__(self, partition: Partition, run: Run, effects: Effects, leash: Leash, *, inherited: tuple[TicketRef, ...] = ()) -> None:
+    def __init__(
+        self,
+        partition: Partition,
+        run: Run,
+        effects: Effects,
+        leash: Leash,
+        *,
+        around: Surroundings,
+        inherited: tuple[TicketRef, ...] = (),
+    ) -> None:
         self._partition = partition
         self._run = run
         self._effects = effects
         self._leash = leash
+        self._around = around
         #: Tickets of the runs that this one overtook.
         self.inherited_tickets = inherited
         #: Steps in the order in which the recipe asked for them in this execution.
@@ -92,6 +111,11 @@ class Context:
         return self._partition.head.desk_user_id
 
     @property
+    def open_tickets(self) -> Mapping[str, str]:
+        """Matter (as in ``about``) -> id of the ticket about it that no run has closed. It does not change while a run goes on."""
+        return self._partition.head.tickets
+
+    @property
     def fact(self) -> Fact:
         """What this run is about."""
         return cast(Fact, codec.untag(self._run.fact))
@@ -102,35 +126,49 @@ class Context:
         return cast(AlertRaised, codec.untag(self._run.fact))
 
     @overload
-    def do(self, name: str, order: EnsureUser | FindUser | DeactivateUser) -> UserRef: ...
+    def do(self, name: str, order: EnsureUser | FindUser | DeactivateUser | UpdateUser | EnsureApprover, *, about: str = "") -> UserRef: ...
     @overload
-    def do(self, name: str, order: OpenTicket) -> TicketRef: ...
+    def do(self, name: str, order: OpenTicket | CloseTicket, *, about: str = "") -> TicketRef: ...
     @overload
-    def do(self, name: str, order: AddNote) -> NoteRef: ...
+    def do(self, name: str, order: AddNote, *, about: str = "") -> NoteRef: ...
     @overload
-    def do(self, name: str, order: RetireAgent) -> AgentRef: ...
-    def do(self, name: str, order: Order) -> Result:
-        """Ask for an outside effect and return what came of it. The name is a promise: it is what people see, and it stays."""
+    def do(self, name: str, order: RetireAgent | EnsureAgent, *, about: str = "") -> AgentRef: ...
+    @overload
+    def do(self, name: str, order: SetRoles, *, about: str = "") -> RolesRef: ...
+    @overload
+    def do(self, name: str, order: AskApproval, *, about: str = "") -> RoundRef: ...
+    def do(self, name: str, order: Order, *, about: str = "") -> Result:
+        """Ask for an outside effect and return what came of it. The name is a promise: it is what people see, and it stays.
+
+        ``about`` names a matter that outlives this run: whatever an earlier run of this person made under the same name about the same
+        matter is found, and not made again.
+        """
         with self._leash.engine():
-            step = self._interruptible(lambda: self._effects.settle(self._claim(name, order), order))
+            step = self._interruptible(lambda: self._effects.settle(self._claim(name, order), order, about=about))
             if step.state is not StepState.DONE:
                 self._stop(StepGivenUp(f"{name}: {step.trouble}"))
             return cast(Result, codec.untag(step.result))
 
     @overload
-    def try_to(self, name: str, order: EnsureUser | FindUser | DeactivateUser) -> UserRef | None: ...
+    def try_to(
+        self, name: str, order: EnsureUser | FindUser | DeactivateUser | UpdateUser | EnsureApprover, *, about: str = ""
+    ) -> UserRef | None: ...
     @overload
-    def try_to(self, name: str, order: OpenTicket) -> TicketRef | None: ...
+    def try_to(self, name: str, order: OpenTicket | CloseTicket, *, about: str = "") -> TicketRef | None: ...
     @overload
-    def try_to(self, name: str, order: AddNote) -> NoteRef | None: ...
+    def try_to(self, name: str, order: AddNote, *, about: str = "") -> NoteRef | None: ...
     @overload
-    def try_to(self, name: str, order: RetireAgent) -> AgentRef | None: ...
-    def try_to(self, name: str, order: Order) -> Result | None:
+    def try_to(self, name: str, order: RetireAgent | EnsureAgent, *, about: str = "") -> AgentRef | None: ...
+    @overload
+    def try_to(self, name: str, order: SetRoles, *, about: str = "") -> RolesRef | None: ...
+    @overload
+    def try_to(self, name: str, order: AskApproval, *, about: str = "") -> RoundRef | None: ...
+    def try_to(self, name: str, order: Order, *, about: str = "") -> Result | None:
         """As ``do``, but go on without it: None while it cannot be done. The run does not end before it is done or given up."""
         with self._leash.engine():
             self._claim(name, order)
             try:
-                step = self._effects.settle(name, order)
+                step = self._effects.settle(name, order, about=about)
             except Waiting as pause:
                 later = self._steps.get(name)
                 if later is None or later.state is StepState.INTENT or not later.tries:

@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import FindUser, Order, ReadBack, Result, UserRef
+from joinery.domain.tickets import FindUser, OpenTicket, Order, ReadBack, Result, TicketRef, UserRef
 from joinery.engine import codec
-from joinery.engine.journal import Check, Run, Step, StepState, effect_key
+from joinery.engine.journal import Check, Run, Step, StepState, effect_key, shared_by
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.retry import BUSY, REFUSED, EngineTiming, RetryPolicy
@@ -51,13 +51,13 @@ class Effects:
         self._deployment = deployment
         self._stop_at = stop_at
 
-    def settle(self, name: str, order: Order) -> Step:
-        """Bring one step to ``DONE`` or ``FAILED``.
+    def settle(self, name: str, order: Order, *, about: str = "") -> Step:
+        """Bring one step to ``DONE`` or ``FAILED``. With ``about``, a later run that goes on with the same matter finds what this one made.
 
         Raises:
             Waiting: not yet; the step says when to go on. Its state is saved in the partition.
         """
-        step = self._step(name, order)
+        step = self._step(name, order, about)
         if step.state in (StepState.DONE, StepState.FAILED):
             return step
         self._may_act()
@@ -116,6 +116,7 @@ class Effects:
             found = ()
         if found:
             self._twin_check(step, order, ours=_id_of(found[0]))
+            self._remember_ticket(step, found[0])
             self._partition.audit(
                 "step adopted", "it had happened, and the run ends without asking for it", run=self._run.id, step=step.name
             )
@@ -149,7 +150,9 @@ class Effects:
     # --- the protocol's parts ---
 
     def _create(self, step: Step, order: Order) -> Step:
-        found = self._desk.find(order, step.key, quick=step.tries == 0)
+        # What an earlier run made may be old, and only a thorough look finds it.
+        earlier = bool(step.about) and bool(self._run.supersedes or step.about in self._partition.head.tickets)
+        found = self._desk.find(order, step.key, quick=step.tries == 0 and not earlier)
         if found:
             return self._adopt(step, order, found[0])
         similar = self._desk.find_similar(order)
@@ -229,10 +232,17 @@ class Effects:
         if isinstance(result, UserRef) and result.id is not None and self._run.mode == "live":
             # A search may not show them for a while; we know them from now on.
             self._partition.head = replace(self._partition.head, desk_user_id=result.id)
+        self._remember_ticket(step, result)
         self._partition.audit("step done", run=self._run.id, step=step.name, key=step.key, result=codec.to_document(result))
         step = self._remember_verification(step, seen) if isinstance(seen, ReadBack) else self._not_read(step, seen)
         self._partition.commit()
         return step
+
+    def _remember_ticket(self, step: Step, result: Result) -> None:
+        """A ticket about a matter that outlives the run is known to every later run until one closes it."""
+        if step.about and step.asks == OpenTicket.__name__ and isinstance(result, TicketRef) and self._run.mode == "live":
+            head = self._partition.head
+            self._partition.head = replace(head, tickets={**head.tickets, step.about: result.id})
 
     def _not_read(self, step: Step, error: TryLater | Refused | OutcomeUnknown) -> Step:
         """A desk that does not answer, or refuses the question, has not said that it is not so: ask for as long as any step is tried."""
@@ -341,14 +351,15 @@ class Effects:
 
     # --- small things ---
 
-    def _step(self, name: str, order: Order) -> Step:
+    def _step(self, name: str, order: Order, about: str) -> Step:
         steps = self._partition.steps.get(self._run.seq, {})
         if name in steps:
             # What was not sent yet is asked for as the recipe asks for it now: the person may have been completed meanwhile.
             known = steps[name]
             return replace(known, order=codec.tag(order)) if known.state is StepState.RETRY else known
-        key = effect_key(deployment=self._deployment, run=self._run.id, step=name)
-        return Step(n=len(steps) + 1, name=name, asks=type(order).__name__, key=key, order=codec.tag(order))
+        matter = shared_by(self._partition.name, about) if about else self._run.id
+        key = effect_key(deployment=self._deployment, run=matter, step=name)
+        return Step(n=len(steps) + 1, name=name, asks=type(order).__name__, key=key, about=about, order=codec.tag(order))
 
     def _save(self, step: Step, **changes: object) -> Step:
         return self._partition.save_step(self._run, replace(step, **changes))  # type: ignore[arg-type]  # fields of Step

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from joinery.domain.changes import Episode, Known
 from joinery.domain.identity import IdentityKind
 from joinery.domain.person import Person
+from joinery.domain.roles import Grant
 from joinery.engine import codec
 from joinery.engine.ports import Document, Row, Snapshot
 from joinery.errors import UnknownJournal
@@ -112,6 +113,8 @@ class Step:
     #: The class of the order, or ``value``.
     asks: str
     key: str = ""
+    #: The matter that the key is made from; empty where it is made from the run's id.
+    about: str = ""
     state: StepState = StepState.RETRY
     order: Document | None = None
     result: Any = None
@@ -183,6 +186,12 @@ class Head:
     told: str = ""
     #: The person's user on the desk, once a run made or found them.
     desk_user_id: str | None = None
+    #: Group (display name) -> its last membership that was decided on.
+    grants: dict[str, Grant] = field(default_factory=dict)
+    #: When to look because a grant ends by its date; None: none does.
+    grants_due: datetime | None = None
+    #: Matter -> id of the ticket that was opened about it and that no run has closed since.
+    tickets: dict[str, str] = field(default_factory=dict)
     audit_seq: int = 0
     audit_hash: str = ""
     #: The index row that tells the sealer about this chain.
@@ -268,8 +277,16 @@ def run_id(*, deployment: str, partition: str, episode: int, workflow: str, ordi
 
 
 def effect_key(*, deployment: str, run: str, step: str) -> str:
-    """K: the deployment and 80 bits over deployment, run and step, e.g. ``local-K5WXGZLTMVRXE4TF``. It travels with a create."""
+    """K: the deployment and 80 bits over deployment, run and step, e.g. ``local-K5WXGZLTMVRXE4TF``. It travels with a create.
+
+    ``run`` is the run's id; or, for an effect that later runs go on with, whatever names the matter in its partition: ``shared_by``.
+    """
     return f"{deployment}-{_base32(chr(31).join((deployment, run, step)), 16)}"
+
+
+def shared_by(partition: str, about: str) -> str:
+    """Stands for the run in the key of an effect about a matter that outlives runs; no run id has a bar in it."""
+    return f"{partition}|{about}"
 
 
 def _base32(text: str, length: int) -> str:

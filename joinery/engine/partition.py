@@ -9,9 +9,10 @@ from datetime import datetime
 
 from joinery.domain.changes import Known
 from joinery.domain.moments import from_text, to_text
+from joinery.domain.tickets import CloseTicket
 from joinery.engine import audit, codec, seals
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
-from joinery.engine.journal import KNOWN, Check, Head, Run, Step, opened, run_row, split_head, step_row, whole_head
+from joinery.engine.journal import KNOWN, Check, Head, Run, Step, StepState, opened, run_row, split_head, step_row, whole_head
 from joinery.engine.ports import Clock, Commit, Document, MessageQueue, Outgoing, Randomness, Row, StateStore
 from joinery.errors import QueueUnavailable
 
@@ -114,11 +115,16 @@ class Partition:
         self.save_run(run)
 
     def close_run(self, run: Run) -> None:
-        """Move an ended run out of the open range, steps and all."""
+        """Move an ended run out of the open range, steps and all. The tickets that it closed are nobody's to close any more."""
         closed = replace(run, closed_at=self.clock.now(), due=None, waiting_for="")
         self._write(Row(name=f"~closed.{run.seq:06d}", data=codec.to_document(closed)))
         self._remove(run.row)
-        for step in self.steps.pop(run.seq, {}).values():
+        steps = self.steps.pop(run.seq, {}).values()
+        closed_tickets = {codec.untag(step.order or {}).ticket_id for step in steps if _closed_a_ticket(run, step)}
+        if closed_tickets:
+            kept = {matter: ticket for matter, ticket in self.head.tickets.items() if ticket not in closed_tickets}
+            self.head = replace(self.head, tickets=kept)
+        for step in steps:
             self._write(Row(name=f"~closed.{run.seq:06d}.step.{step.n:03d}", data=codec.to_document(step)))
             self._remove(step.row(run))
         del self.runs[run.seq]
@@ -195,7 +201,8 @@ class Partition:
 
     def next_due(self) -> datetime | None:
         """When somebody has to come back to this partition; None: no moment is named."""
-        moments = [run.due for run in self.runs.values()] + [check.due for check in self.checks.values()] + [self.head.look_again_at]
+        moments = [run.due for run in self.runs.values()] + [check.due for check in self.checks.values()]
+        moments += [self.head.look_again_at, self.head.grants_due]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _found_by_tick_from(self, due: datetime | None) -> datetime | None:
@@ -302,3 +309,7 @@ class Partition:
         except QueueUnavailable:
             # The due index has it: the tick finds what a lost message left behind.
             _log.warning("wake not sent", extra={"action": "wake_not_sent", "partition": self.name})
+
+
+def _closed_a_ticket(run: Run, step: Step) -> bool:
+    return step.asks == CloseTicket.__name__ and step.state is StepState.DONE and run.mode == "live"

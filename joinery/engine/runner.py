@@ -18,6 +18,7 @@ from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.recipes import Recipe, Workflow
 from joinery.engine.retry import EngineTiming
+from joinery.engine.surroundings import Surroundings
 from joinery.errors import JoineryError, Waiting
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Runner:
         randomness: Randomness,
         timing: EngineTiming,
         deployment: str,
+        around: Surroundings,
     ) -> None:
         self._workflows = workflows
         self._desks = desks
@@ -52,6 +54,7 @@ class Runner:
         self._randomness = randomness
         self._timing = timing
         self._deployment = deployment
+        self._around = around
 
     def advance(self, partition: Partition, run: Run, *, pauses: Callable[[], Pauses], stop_at: float) -> None:
         """Take one open run as far as it goes now, a commit per step. Raises LostRace or StoreUnavailable."""
@@ -153,7 +156,7 @@ class Runner:
         """Run the recipe from the top; returns its context and why it failed, or ``""``. Raises what interrupts it for a while."""
         reason = ""
         with leash(self._timing.recipe_limit) as held:
-            ctx = Context(partition, run, effects, held, inherited=self._inherited(partition, run))
+            ctx = Context(partition, run, effects, held, around=self._around, inherited=self._inherited(partition, run))
             try:
                 returned: object = recipe(ctx)  # type: ignore[func-returns-value]  # a recipe may break this promise
                 if returned is not None:

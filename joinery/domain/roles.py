@@ -1,0 +1,178 @@
+"""Desired state: which roles on the desk a person is to have, from the watched groups they are in and what was decided about them.
+
+A **grant** is one membership of one group, from the moment it was decided on to its end, with what became of it. The next membership
+of the same group is another grant, so what was refused is refused for one membership and asked again for the next. A role is wanted
+while at least one grant gives it. A membership that began before we decided on anybody's roles has no grant: its role is wanted where
+nobody has to approve it, and otherwise left as it is on the desk, for there is no evidence either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from joinery.domain.changes import Reading, Stage
+from joinery.domain.events import RolesChanged
+from joinery.domain.policy import Policy, RolePolicy
+
+
+class GrantState(StrEnum):
+    """What became of a membership."""
+
+    #: It waits for an approval; nothing is given.
+    ASKED = "asked"
+    GRANTED = "granted"
+    #: Refused, or nobody answered in time, or nobody could be asked: remembered until the membership ends.
+    REFUSED = "refused"
+    #: The membership is over, or the date is past until which it was granted.
+    ENDED = "ended"
+    #: It began while role changes were not acted upon: as one that was there before us.
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """One membership of one group and its evidence: ids only."""
+
+    #: Which membership of this group it is in this partition, counted from 1.
+    nth: int
+    state: GrantState
+    #: When it was decided on.
+    since: datetime
+    #: When it ends by itself; None: with the membership.
+    until: datetime | None = None
+    #: Where it was asked; empty where nobody had to be.
+    ticket_id: str = ""
+    #: Desk id of who decided, and their id in the directory where it is known.
+    by: str = ""
+    who: str = ""
+    #: How it was decided: ``no approval needed``, or as the approval tells.
+    how: str = ""
+    #: ISO 8601, UTC.
+    at: str = ""
+
+
+def matter(group: str, nth: int) -> str:
+    """What everything done about one membership is about, whichever run does it."""
+    return f"{group}#{nth}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What an agent's roles are to be."""
+
+    #: Display names of roles, sorted.
+    roles: tuple[str, ...] = ()
+    #: The allow-list: the roles that we give and take; what is in neither list is nobody's business of ours.
+    ours: tuple[str, ...] = ()
+    #: Team of a new agent: of the first group in the order of policy that gives a role; empty where none does.
+    team: str = ""
+    #: Groups whose role waits for an approval, in the order of policy.
+    asked: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    #: Groups they are in whose grant ended by its date.
+    ended: tuple[str, ...] = ()
+
+
+def wanted(groups: Collection[str], stage: Stage, grants: Mapping[str, Grant], policy: Policy) -> Wanted:
+    """Desired state. ``groups``: display names of the watched groups somebody is in, by what was last decided. Whoever is not active wants nothing."""
+    allowed = {role.role for role in policy.roles.values()}
+    if stage is not Stage.ACTIVE:
+        return Wanted(ours=tuple(sorted(allowed)))
+    given: dict[str, str] = {}
+    as_it_is: set[str] = set()
+    sorts: dict[GrantState, list[str]] = {state: [] for state in GrantState}
+    for group, role in policy.roles.items():
+        if group not in groups:
+            continue
+        state = _state(grants.get(group), role)
+        sorts[state].append(group)
+        if state is GrantState.GRANTED:
+            given.setdefault(role.role, role.team)
+        elif state is GrantState.UNDECIDED:
+            as_it_is.add(role.role)
+    return Wanted(
+        roles=tuple(sorted(given)),
+        ours=tuple(sorted(allowed - (as_it_is - given.keys()))),
+        team=next(iter(given.values()), ""),
+        asked=tuple(sorts[GrantState.ASKED]),
+        refused=tuple(sorts[GrantState.REFUSED]),
+        ended=tuple(sorts[GrantState.ENDED]),
+    )
+
+
+def _state(grant: Grant | None, role: RolePolicy) -> GrantState:
+    """How a membership that stands counts under the policy of today."""
+    state = grant.state if grant else GrantState.UNDECIDED
+    if state in (GrantState.ASKED, GrantState.UNDECIDED) and not role.approval and not role.administrator:
+        return GrantState.GRANTED
+    return state
+
+
+def decided(fact: RolesChanged, grants: Mapping[str, Grant], policy: Policy, now: datetime) -> dict[str, Grant]:
+    """The grants once a run is to act on this: gained ones begin, lost and ended ones are over."""
+    after = _without(fact, grants)
+    for group in fact.gained:
+        role = policy.roles.get(group)
+        if role is None:
+            continue
+        begun = Grant(nth=_next(grants, group), state=GrantState.ASKED, since=now)
+        free = not role.approval and not role.administrator
+        after[group] = granted(begun, role, now, how="no approval needed") if free else begun
+    return after
+
+
+def passed_over(fact: RolesChanged, grants: Mapping[str, Grant], now: datetime) -> dict[str, Grant]:
+    """The grants where the fact is only recorded, because role changes are switched off."""
+    begun = {group: Grant(nth=_next(grants, group), state=GrantState.UNDECIDED, since=now) for group in fact.gained}
+    return {**_without(fact, grants), **begun}
+
+
+def over(grants: Mapping[str, Grant]) -> dict[str, Grant]:
+    """The grants of somebody who is not active any more."""
+    return {group: replace(grant, state=GrantState.ENDED) for group, grant in grants.items()}
+
+
+def granted(grant: Grant, role: RolePolicy, now: datetime, *, how: str) -> Grant:
+    """It was granted now, for as long as policy says."""
+    return replace(grant, state=GrantState.GRANTED, until=now + role.lasts if role.lasts is not None else None, how=how)
+
+
+def expired(grants: Mapping[str, Grant], now: datetime) -> tuple[str, ...]:
+    """Groups whose grant is past its date, sorted."""
+    return tuple(sorted(group for group, grant in grants.items() if (ends := _ends(grant)) is not None and ends <= now))
+
+
+def next_ending(grants: Mapping[str, Grant]) -> datetime | None:
+    """When the next grant ends by its date; None: none does."""
+    return min((ends for grant in grants.values() if (ends := _ends(grant)) is not None), default=None)
+
+
+def with_endings(reading: Reading, grants: Mapping[str, Grant], now: datetime) -> Reading:
+    """The reading of somebody active, told also which grants have ended by their date."""
+    past = expired(grants, now)
+    if not past or reading.episode.stage is not Stage.ACTIVE:
+        return reading
+    told = next((fact for fact in reading.facts if isinstance(fact, RolesChanged)), RolesChanged())
+    # A membership that is over, or over and there again, has ended for a better reason.
+    ended = tuple(group for group in past if group not in (*told.lost, *told.gained))
+    if not ended:
+        return reading
+    others = tuple(fact for fact in reading.facts if not isinstance(fact, RolesChanged))
+    why = f"{', '.join(ended)}: granted until a date that has passed"
+    return replace(reading, facts=(*others, replace(told, ended=ended)), why=f"{reading.why}; {why}" if reading.facts else why)
+
+
+def _ends(grant: Grant) -> datetime | None:
+    return grant.until if grant.state is GrantState.GRANTED else None
+
+
+def _next(grants: Mapping[str, Grant], group: str) -> int:
+    return grants[group].nth + 1 if group in grants else 1
+
+
+def _without(fact: RolesChanged, grants: Mapping[str, Grant]) -> dict[str, Grant]:
+    gone: Iterable[str] = (*fact.lost, *fact.ended)
+    return {group: replace(grant, state=GrantState.ENDED) if group in gone else grant for group, grant in grants.items()}

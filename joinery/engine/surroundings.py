@@ -1,0 +1,18 @@
+"""What a recipe may ask for beside the desk: the rules, and the directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from joinery.domain.policy import Policy
+from joinery.engine.groups import GroupBook
+from joinery.engine.ports import Directory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """One for all runs; a recipe reaches it through its context alone."""
+
+    policy: Policy
+    directory: Directory
+    groups: GroupBook
