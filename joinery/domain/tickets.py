@@ -131,7 +131,11 @@ class SetRoles:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AskApproval:
-    """Start a round of approval on a ticket: every one of ``user_ids`` is asked. A new round ends the one before."""
+    """Start a round of approval on a ticket: every one of ``user_ids`` is asked. A new round ends the one before.
+
+    So where one order has made two rounds (the first call landed late), the later one counts, and is the first that ``find`` names.
+    One answer decides a round: after it the desk takes no other.
+    """
 
     creates: ClassVar[bool] = True
     ticket_id: str
@@ -170,7 +174,7 @@ class UserRef:
     """A desk user. ``id`` None: there is none."""
 
     id: str | None
-    #: created, adopted, reactivated, found, deactivated, absent.
+    #: created, adopted, reactivated, found, updated, deactivated, absent.
     how: str = "found"
 
 
@@ -180,7 +184,7 @@ class TicketRef:
 
     id: str
     url: str = ""
-    #: created, adopted.
+    #: created, adopted; of ``CloseTicket`` closed, or absent where it was deleted.
     how: str = "created"
 
 
@@ -198,6 +202,11 @@ class AgentRef:
 
     ids: tuple[str, ...] = ()
     roles_removed: int = 0
+
+    @property
+    def id(self) -> str | None:
+        """The one agent that ``EnsureAgent`` made or found."""
+        return self.ids[0] if self.ids else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,6 +226,11 @@ class RoundRef:
 
     ticket_id: str
     number: str
+
+    @property
+    def id(self) -> str:
+        """What tells it from the other rounds of its ticket."""
+        return self.number
 
 
 #: What a performed order returns.

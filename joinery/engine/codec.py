@@ -43,10 +43,18 @@ _TAGGED: dict[str, type] = {
         tickets.AddNote,
         tickets.DeactivateUser,
         tickets.RetireAgent,
+        tickets.UpdateUser,
+        tickets.EnsureApprover,
+        tickets.EnsureAgent,
+        tickets.SetRoles,
+        tickets.AskApproval,
+        tickets.CloseTicket,
         tickets.UserRef,
         tickets.TicketRef,
         tickets.NoteRef,
         tickets.AgentRef,
+        tickets.RolesRef,
+        tickets.RoundRef,
     )
 }
 

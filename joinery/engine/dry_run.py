@@ -7,7 +7,12 @@ from datetime import timedelta
 from joinery.domain.tickets import (
     AddNote,
     AgentRef,
+    Answer,
+    AskApproval,
+    CloseTicket,
     DeactivateUser,
+    EnsureAgent,
+    EnsureApprover,
     EnsureUser,
     FindUser,
     NoteRef,
@@ -16,8 +21,14 @@ from joinery.domain.tickets import (
     ReadBack,
     Result,
     RetireAgent,
+    RolesRef,
+    RoundRef,
+    SetRoles,
     TicketRef,
+    TicketState,
+    UpdateUser,
     UserRef,
+    Verdict,
 )
 from joinery.engine.ports import ServiceDesk
 
@@ -45,12 +56,20 @@ class DryRunServiceDesk:
         match order:
             case FindUser():
                 return self._desk.perform(order, key, within=within)
-            case EnsureUser():
+            case EnsureUser() | EnsureApprover():
                 return UserRef(id=PLANNED, how=PLANNED)
-            case DeactivateUser(user_id=user_id):
+            case UpdateUser(user_id=user_id) | DeactivateUser(user_id=user_id):
                 return UserRef(id=user_id, how=PLANNED)
             case OpenTicket():
                 return TicketRef(id=PLANNED, how=PLANNED)
+            case CloseTicket(ticket_id=ticket_id):
+                return TicketRef(id=ticket_id, how=PLANNED)
+            case AskApproval(ticket_id=ticket_id):
+                return RoundRef(ticket_id=ticket_id, number=PLANNED)
+            case EnsureAgent():
+                return AgentRef(ids=(PLANNED,))
+            case SetRoles(agent_id=agent_id, roles=roles):
+                return RolesRef(id=agent_id or (PLANNED if roles else None), roles=tuple(sorted(roles)))
             case AddNote(ticket_id=ticket_id):
                 return NoteRef(ticket_id=ticket_id, id=PLANNED)
             case RetireAgent():
@@ -59,3 +78,14 @@ class DryRunServiceDesk:
     def read_back(self, order: Order, key: str, result: Result) -> ReadBack:
         """Planned is as far as it goes."""
         return ReadBack(ok=True, detail=PLANNED)
+
+    def ticket_state(self, ticket_id: str) -> TicketState:
+        """What was only planned counts as approved, so that the plan shows what would follow; the rest is a real read."""
+        if ticket_id != PLANNED:
+            return self._desk.ticket_state(ticket_id)
+        agreed = Answer(asked=PLANNED, verdict=Verdict.APPROVED, by=PLANNED, how=PLANNED)
+        return TicketState(there=True, round=PLANNED, answers=(agreed,))
+
+    def awaiting(self) -> frozenset[str]:
+        """A real read."""
+        return self._desk.awaiting()

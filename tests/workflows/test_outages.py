@@ -40,7 +40,7 @@ class FlakyDesk(MemoryServiceDesk):
             self.in_vain += 1
             raise OutcomeUnknown("the connection was lost") if method == "perform" else TryLater("no answer")
         trouble = super()._received(method, order, key)
-        self.answered_at.append(self._now())
+        self.answered_at.append(self.now())
         return trouble
 
     def most_in_five_minutes(self) -> int:
