@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import FindUser, OpenTicket, Order, ReadBack, Result, TicketRef, UserRef
+from joinery.domain.tickets import EnsureApprover, FindUser, OpenTicket, Order, ReadBack, Result, TicketRef, UserRef
 from joinery.engine import codec
 from joinery.engine.journal import Check, Run, Step, StepState, effect_key, shared_by
 from joinery.engine.partition import Partition
@@ -229,7 +229,8 @@ class Effects:
         step = replace(step, state=StepState.DONE, result=codec.tag(result), due=None, looked_at=None, trouble="")
         if order.creates:
             self._twin_check(step, order, ours=_id_of(result))
-        if isinstance(result, UserRef) and result.id is not None and self._run.mode == "live":
+        another = isinstance(order, EnsureApprover)
+        if isinstance(result, UserRef) and result.id is not None and not another and self._run.mode == "live":
             # A search may not show them for a while; we know them from now on.
             self._partition.head = replace(self._partition.head, desk_user_id=result.id)
         self._remember_ticket(step, result)
