@@ -15,6 +15,7 @@ from joinery.engine.checks import LateChecks
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
 from joinery.engine.erasure import Eraser
+from joinery.engine.gate import Gate
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.health import Health
@@ -119,8 +120,7 @@ def assemble(
         runner=runner,
         checks=checks,
         pauses=pauses,
-        breaker=breaker,
-        held=held,
+        gate=Gate(store=store, policy=policy, breaker=breaker, held=held, clock=clock),
         clock=clock,
         timing=timing,
         deployment=deployment,

@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 
 from joinery.domain.changes import Known, Reading, Stage, interpret
 from joinery.domain.events import Fact
-from joinery.domain.guard import Verdict, guard
+from joinery.domain.guard import Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
 from joinery.engine import codec
-from joinery.engine.breaker import ACTIVE, DECIDED, Breaker, HeldBook, HeldChange, HeldDecision
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
+from joinery.engine.gate import Gate
 from joinery.engine.groups import HOLDERS, GroupBook
 from joinery.engine.journal import Run, RunStatus, run_id
 from joinery.engine.overlap import meet
@@ -49,8 +49,7 @@ class Dispatcher:
     runner: Runner
     checks: LateChecks
     pauses: PauseBoard
-    breaker: Breaker
-    held: HeldBook
+    gate: Gate
     clock: Clock
     timing: EngineTiming
     deployment: str
@@ -146,9 +145,9 @@ class Dispatcher:
         verdicts = [self._act_on(partition, fact, reading, person, envelope, news=untold) for fact in reading.facts]
         # Once something acted, the baseline must move, or the next look would start it again.
         undecided = bool({Verdict.SHADOW, Verdict.HOLD} & set(verdicts)) and Verdict.ACT not in verdicts
-        self._end_hold(partition, verdicts, envelope)
+        self.gate.end_hold(partition, verdicts, envelope)
         self._settle_baseline(partition, reading, now, undecided=undecided)
-        self._count_active(partition)
+        self.gate.count_active(partition)
         if undecided:
             # The same facts will be read from every look until something changes; they are recorded once.
             partition.head = replace(partition.head, told=told)
@@ -192,8 +191,7 @@ class Dispatcher:
     def _act_on(self, partition: Partition, fact: Fact, reading: Reading, person: Person, envelope: Envelope, *, news: bool) -> Verdict:
         """Start what the catalogue says, as far as the guard allows; returns what the guard allowed."""
         workflow = self.catalogue.get(type(fact))
-        before = partition.head.known.baseline
-        decision = guard(workflow.name if workflow else None, self.policy, person, *((before,) if before else ()))
+        decision = self.gate.decide(workflow.name if workflow else None, person, partition.head.known.baseline)
         if workflow is None or decision.verdict is Verdict.RECORD:
             if news:
                 partition.audit("fact", decision.why, cause=envelope.cause, fact=codec.tag(fact), reading=reading.why)
@@ -212,7 +210,9 @@ class Dispatcher:
         )
         supersedes: tuple[int, ...] = ()
         if not shadow:
-            held = self._hold_excess(partition, workflow.name, identity, reading, envelope)
+            standing = {self.catalogue[type(one)].name for one in reading.facts if type(one) in self.catalogue}
+            run_of = (workflow.name, identity)
+            held = self.gate.hold_excess(partition, fact, run_of, person, reading.why, envelope, standing=standing)
             if held is not None:
                 return held
             meeting = meet(partition, fact, person, by=identity)
@@ -244,53 +244,6 @@ class Dispatcher:
         partition.audit("run started", decision.why, run=identity, personal=_card(person), workflow=workflow.name, version=workflow.version)
         partition.start_run(run)
         return decision.verdict
-
-    # --- the breaker ---
-
-    def _hold_excess(self, partition: Partition, workflow: str, run_id: str, reading: Reading, envelope: Envelope) -> Verdict | None:
-        """Take a slot for a run that needs one; returns what the fact comes to where there is none, or where a person said so."""
-        if workflow not in self.policy.breaker.workflows:
-            return None
-        change = self.held.get(partition.name) if partition.head.held else None
-        decision = change.decision if change else None
-        if decision is HeldDecision.DISCARD:
-            partition.audit(
-                "hold discarded", f"somebody decided that nothing starts: {reading.why}", cause=envelope.cause, workflow=workflow
-            )
-            return Verdict.RECORD
-        if change is not None and decision is None:
-            # However many slots are free by now: what was held once is for a person to decide.
-            return Verdict.HOLD
-        full = self.breaker.take(workflow, run_id, beyond=decision is HeldDecision.RELEASE)
-        if not full:
-            return None
-        self.held.put(HeldChange(partition=partition.name, workflow=workflow, at=self.clock.now(), why=f"{reading.why}; {full}"))
-        partition.head = replace(partition.head, held=workflow)
-        partition.audit("held", f"{reading.why}; {full}", cause=envelope.cause, workflow=workflow)
-        cause = f"the breaker holds every further {workflow} run; `joinery held list` shows whom, and what can be done"
-        partition.alert(f"{workflow} is held: {full}", cause=cause)
-        return Verdict.HOLD
-
-    def _end_hold(self, partition: Partition, verdicts: list[Verdict], envelope: Envelope) -> None:
-        """What was held was decided, or is no longer so."""
-        if not partition.head.held and envelope.cause == DECIDED:
-            # A row whose commit never came: somebody decided about it, and nothing is held.
-            self.held.drop(partition.name)
-        if partition.head.held and Verdict.HOLD not in verdicts:
-            if not verdicts:
-                partition.audit("hold ended", "it is no longer so; nothing was done", workflow=partition.head.held)
-            partition.head = replace(partition.head, held="")
-            partition.afterwards(lambda: self.held.drop(partition.name))
-
-    def _count_active(self, partition: Partition) -> None:
-        """Keep the index of active people, of which the breaker's shares are taken: a row before the commit, or gone after it."""
-        active = partition.head.episode.stage is Stage.ACTIVE
-        if active != partition.head.active:
-            partition.head = replace(partition.head, active=active)
-            if active:
-                self.store.put_index(ACTIVE, partition.name, {})
-            else:
-                partition.afterwards(lambda: self.store.delete_index(ACTIVE, partition.name))
 
     def _tell(self, partition: Partition, envelope: Envelope, action: str, why: str, sighting: Sighting, before: Known) -> None:
         """Put a look that started nothing into the audit, once for each new situation: not again for every repeat."""

@@ -174,13 +174,15 @@ class Head:
     changed_at: datetime | None = None
     #: Whether the index of active people has a row for them.
     active: bool = False
+    #: Stands for the department in which that row counts them.
+    counted_in: str = ""
     #: Runs ever started here; the next one's seq.
     runs: int = 0
     #: ``<episode>.<workflow>.<mode>`` -> how many runs of it began.
     ordinals: dict[str, int] = field(default_factory=dict)
     #: Ids of shadow runs for facts that still stand.
     rehearsed: tuple[str, ...] = ()
-    #: The workflow whose run the breaker holds; empty where nothing is held.
+    #: The workflows whose runs the breaker holds, with a comma between them; empty where nothing is held.
     held: str = ""
     #: Hash of what was last said in the audit about a look, so that a standing situation is told once.
     told: str = ""

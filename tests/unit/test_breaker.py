@@ -10,18 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joinery.domain.policy import BreakerPolicy
-from joinery.engine.breaker import ACTIVE, HELD, Breaker, HeldBook, HeldChange, HeldDecision
+from joinery.domain.events import Moved
+from joinery.domain.policy import BreakerPolicy, WorkflowPolicy
+from joinery.engine.alerts import causes
+from joinery.engine.breaker import ACTIVE, HELD, Ask, Breaker, HeldBook, HeldChange, HeldDecision, Refusal, department_mark
+from joinery.engine.context import Context
 from joinery.engine.memory import FakeClock, MemoryStateStore
+from joinery.engine.recipes import workflow
 from joinery.errors import LostRace
 from joinery.testing import World, everyone, person
+from workflows import CATALOGUE
 
 POLICY = BreakerPolicy(hourly_min=2, hourly_share=0.0, daily_min=3, daily_share=0.0)
 
 
-def company(count: int, breaker: BreakerPolicy = POLICY) -> World:
+def company(count: int, breaker: BreakerPolicy = POLICY, *, world: World | None = None) -> World:
     """People who have worked here for two days."""
-    world = World(replace(everyone(), breaker=breaker))
+    world = world or World(replace(everyone(), breaker=breaker))
     for number in range(count):
         world.put(person(f"p{number}", groups=("ITSM-NewJoiner",)))
         world.look(f"p{number}")
@@ -58,9 +63,10 @@ def decide(world: World, decision: HeldDecision, *numbers: int) -> None:
 
 def test_a_slot_belongs_to_a_run_so_the_same_run_takes_no_second_one() -> None:
     breaker = Breaker(store=MemoryStateStore(), clock=FakeClock(), policy=POLICY)
-    assert [breaker.take("leaver", "run-1") for _ in range(5)] == [""] * 5
-    assert breaker.take("leaver", "run-2") == ""
-    assert breaker.take("leaver", "run-3") == "2 leaver runs began within the last hour, and 2 may, of 0 active people"
+    assert [breaker.take(Ask(workflow="leaver", run_id="run-1")) for _ in range(5)] == [None] * 5
+    assert breaker.take(Ask(workflow="leaver", run_id="run-2")) is None
+    full = Refusal(why="2 leaver runs began within the last hour, and 2 may, of 0 active people")
+    assert breaker.take(Ask(workflow="leaver", run_id="run-3")) == full
 
 
 def test_slots_are_free_again_after_their_hour_and_their_day() -> None:
@@ -68,22 +74,23 @@ def test_slots_are_free_again_after_their_hour_and_their_day() -> None:
     breaker = Breaker(store=MemoryStateStore(), clock=clock, policy=POLICY)
     took = []
     for number in range(8):
-        took.append(breaker.take("leaver", f"run-{number}") == "")
+        took.append(breaker.take(Ask(workflow="leaver", run_id=f"run-{number}")) is None)
         clock.advance(minutes=30)
     assert took == [True, True, True, False, False, False, False, False]
     clock.advance(hours=21)
-    assert breaker.take("leaver", "next") == ""
+    assert breaker.take(Ask(workflow="leaver", run_id="next")) is None
 
 
 def test_workflows_have_slots_of_their_own_and_one_beyond_the_limit_counts() -> None:
     breaker = Breaker(store=MemoryStateStore(), clock=FakeClock(), policy=POLICY)
     assert (
-        not breaker.take("leaver", "a", beyond=True)
-        and not breaker.take("leaver", "b", beyond=True)
-        and not breaker.take("leaver", "c", beyond=True)
+        not breaker.take(Ask(workflow="leaver", run_id="a"), beyond=True)
+        and not breaker.take(Ask(workflow="leaver", run_id="b"), beyond=True)
+        and not breaker.take(Ask(workflow="leaver", run_id="c"), beyond=True)
     )
-    assert "3 leaver runs" in breaker.take("leaver", "d")
-    assert breaker.take("mover", "d") == ""
+    refusal = breaker.take(Ask(workflow="leaver", run_id="d"))
+    assert refusal is not None and "3 leaver runs" in refusal.why
+    assert breaker.take(Ask(workflow="mover", run_id="d")) is None
 
 
 @pytest.mark.parametrize(("active", "allowed"), [(0, 2), (199, 2), (300, 3), (1000, 10)])
@@ -93,7 +100,7 @@ def test_a_share_of_the_active_people_is_the_limit_where_it_is_more(active: int,
     for number in range(active):
         store.put_index(ACTIVE, f"local|person:{number}", {})
     breaker.count_active()
-    assert sum(breaker.take("leaver", f"r{number}") == "" for number in range(20)) == allowed
+    assert sum(breaker.take(Ask(workflow="leaver", run_id=f"r{number}")) is None for number in range(20)) == allowed
 
 
 class Racing:
@@ -110,7 +117,7 @@ class Racing:
     def replace_shared(self, *args: object, **kwargs: object) -> str:
         if self._others:
             other = self._others.pop()
-            if not self._breaker.take("leaver", other):
+            if not self._breaker.take(Ask(workflow="leaver", run_id=other)):
                 self.granted.add(other)
         return self._inner.replace_shared(*args, **kwargs)  # type: ignore[arg-type]
 
@@ -122,7 +129,7 @@ def test_two_workers_never_take_the_last_slot_both(others: list[str], mine: list
     plain = Breaker(store=store, clock=clock, policy=policy)
     race = Racing(store, others, plain)
     breaker = Breaker(store=race, clock=clock, policy=policy)  # type: ignore[arg-type]
-    mine_granted = {run for run in mine if not breaker.take("leaver", run)}
+    mine_granted = {run for run in mine if not breaker.take(Ask(workflow="leaver", run_id=run))}
     granted = mine_granted | race.granted
     taken = (store.read_shared("breaker")[1] or {})["slots"]["leaver"]
     # Not only what the row says: whoever was told yes stands in it.
@@ -135,7 +142,105 @@ def test_a_row_that_others_change_all_the_time_is_a_lost_race_and_no_slot() -> N
             raise LostRace("theirs")
 
     with pytest.raises(LostRace):
-        Breaker(store=Contended(), clock=FakeClock(), policy=POLICY).take("leaver", "x")
+        Breaker(store=Contended(), clock=FakeClock(), policy=POLICY).take(Ask(workflow="leaver", run_id="x"))
+
+
+# --- departments and waves
+
+
+def test_a_department_that_leaves_at_once_is_held_before_the_company_is() -> None:
+    store, clock = MemoryStateStore(), FakeClock()
+    for number in range(1000):
+        store.put_index(ACTIVE, f"local|person:{number}", {"department": department_mark("Sales" if number < 16 else f"D{number}")})
+    policy = BreakerPolicy(hourly_min=2, hourly_share=0.05, daily_min=100, department_share=0.25)
+    breaker = Breaker(store=store, clock=clock, policy=policy)
+    breaker.count_active()
+    took = [breaker.take(Ask(workflow="leaver", run_id=f"s{n}", department=" sales")) for n in range(6)]
+    assert [refusal is None for refusal in took] == [True] * 4 + [False] * 2
+    assert took[-1] == Refusal(why="4 leaver runs began within the last hour, and 4 may, of 16 in the department")
+    assert breaker.take(Ask(workflow="leaver", run_id="f", department="Finance")) is None
+    assert breaker.take(Ask(workflow="leaver", run_id="none")) is None, "whoever is in no department is only counted in all"
+
+
+def test_the_active_people_are_counted_by_department_and_follow_a_move() -> None:
+    world = company(3, BreakerPolicy())
+    marks = {row.data["department"] for row in world.store.list_index(ACTIVE)}
+    assert marks == {department_mark("FINANCE")}
+    world.directory.change("p1", department="Sales")
+    world.look("p1")
+    assert sorted(row.data["department"] for row in world.store.list_index(ACTIVE)) == sorted(
+        [department_mark("Finance")] * 2 + [department_mark("Sales")]
+    )
+
+
+@pytest.mark.parametrize(("how", "words"), [("gone", "the source went empty"), ("disabled", "everybody changed at once")])
+def test_a_wave_is_named_as_what_it_looks_like_and_an_ordinary_day_is_not(how: str, words: str) -> None:
+    store = MemoryStateStore()
+    for number in range(40):
+        store.put_index(ACTIVE, f"local|person:{number}", {})
+    breaker = Breaker(store=store, clock=FakeClock(), policy=BreakerPolicy(hourly_min=2, hourly_share=0, daily_min=9))
+    breaker.count_active()
+    refusals = [breaker.take(Ask(workflow="leaver", run_id=f"r{number}", how=how)) for number in range(12)]
+    assert [refusal.named[:21] if refusal else None for refusal in refusals][:9] == [None, None, *[""] * 7]
+    assert refusals[-1] is not None and refusals[-1].named.startswith(words)
+
+
+def test_moves_take_no_slots_but_a_wave_of_them_is_held_beyond_the_share() -> None:
+    store, clock = MemoryStateStore(), FakeClock()
+    for number in range(80):
+        store.put_index(ACTIVE, f"local|person:{number}", {})
+    breaker = Breaker(store=store, clock=clock, policy=BreakerPolicy(daily_min=5, wave_share=0.25))
+    breaker.count_active()
+    refusals = [breaker.take(Ask(workflow="mover", run_id=f"m{number}", how="moved")) for number in range(30)]
+    assert [refusal is None for refusal in refusals] == [True] * 20 + [False] * 10
+    assert refusals[-1] is not None and refusals[-1].named.startswith("everybody changed at once")
+    clock.advance(minutes=61)
+    assert breaker.take(Ask(workflow="mover", run_id="later", how="moved")) is None
+
+
+def test_an_empty_source_is_one_alert_with_its_name() -> None:
+    world = company(20, replace(POLICY, daily_min=10_000, wave_share=0.25))
+    world.app.breaker.count_active()
+    for number in range(12):
+        world.directory.purge(f"p{number}")
+        world.look(f"p{number}")
+    minutes(world, 3)
+    assert offboarded(world) == 2
+    told = [cause.cause for cause in causes(world.store, "local")]
+    assert len(told) == 2 and sum("the source went empty" in cause for cause in told) == 1
+    assert any("the source went empty" in change.why for change in HeldBook(world.store).listed())
+
+
+def test_the_urgent_pass_and_count_whether_they_were_held_before_or_not() -> None:
+    world = World(replace(everyone(), breaker=replace(POLICY, urgent_groups=("Urgent",))))
+    company(6, world=world)
+    world.directory.add_member("g-urgent", "p0")
+    leave(world, 0, 1, 2, 3)
+    minutes(world, 2)
+    assert [user.active for user in world.desk.users] == [False, False, True, True, True, True], "the urgent one took a slot of the two"
+    world.directory.add_member("g-urgent", "p3")
+    world.look("p3")
+    minutes(world, 2)
+    assert not world.desk.users[3].active and world.desk.users[2].active
+    assert [change.partition.rpartition(":")[2] for change in HeldBook(world.store).listed()] == ["p2"]
+
+
+def test_whoever_is_held_for_one_thing_may_leave_for_another() -> None:
+    @workflow(version=1)
+    def mover(ctx: Context) -> None:
+        ctx.now()
+
+    policy = replace(everyone(), breaker=replace(POLICY, workflows=("leaver", "mover"), hourly_min=1))
+    policy = replace(policy, workflows={**policy.workflows, "mover": WorkflowPolicy()})
+    world = company(3, world=World(policy, catalogue={**CATALOGUE, Moved: mover}))
+    book = HeldBook(world.store)
+    for number in (0, 1):
+        world.directory.change(f"p{number}", department="Sales")
+        world.look(f"p{number}")
+    assert [change.workflow for change in book.listed()] == ["mover"]
+    leave(world, 1)
+    minutes(world, 2)
+    assert offboarded(world) == 1 and book.listed() == ()
 
 
 # --- what is held

@@ -1,0 +1,107 @@
+"""The gate between a fact and its run: how far the workflow is trusted, what a person decided, and the breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from joinery.domain.changes import Stage
+from joinery.domain.events import Completed, Fact, Joined, Returned
+from joinery.domain.guard import GuardDecision, Verdict, guard
+from joinery.domain.person import Person
+from joinery.domain.policy import Policy
+from joinery.engine.breaker import ACTIVE, DECIDED, Ask, Breaker, HeldBook, HeldChange, HeldDecision, department_mark, evidence
+from joinery.engine.envelope import Envelope
+from joinery.engine.partition import Partition
+from joinery.engine.ports import Clock, StateStore
+
+#: What begins something new strikes nobody, however many they are.
+_STRIKE_NOBODY = (Joined, Completed, Returned)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """Decides, for each fact, whether a run acts, is rehearsed, is held, or does not begin."""
+
+    store: StateStore
+    policy: Policy
+    breaker: Breaker
+    held: HeldBook
+    clock: Clock
+
+    def decide(self, workflow: str | None, person: Person, before: Person | None) -> GuardDecision:
+        """What the ring allows; ``before`` is the person as the last decision had left them."""
+        return guard(workflow, self.policy, person, *((before,) if before else ()))
+
+    def hold_excess(
+        self,
+        partition: Partition,
+        fact: Fact,
+        run: tuple[str, str],
+        person: Person,
+        why: str,
+        envelope: Envelope,
+        *,
+        standing: Collection[str],
+    ) -> Verdict | None:
+        """Take a slot for a run (workflow and id); returns what the fact comes to where there is none, or where a person said so.
+
+        ``standing``: the workflows of all facts of this look. Raises LostRace or StoreUnavailable.
+        """
+        workflow, run_id = run
+        takes_slots = workflow in self.policy.breaker.workflows
+        if not takes_slots and isinstance(fact, _STRIKE_NOBODY):
+            return None
+        change = self.held.get(partition.name) if partition.head.held else None
+        before = partition.head.known.baseline
+        mine = change is not None and workflow in change.workflows
+        decision = change.decision if change is not None and mine else None
+        if decision is HeldDecision.DISCARD:
+            partition.audit("hold discarded", f"somebody decided that nothing starts: {why}", cause=envelope.cause, workflow=workflow)
+            return Verdict.RECORD
+        urgent = self._is_urgent(person, before)
+        if mine and decision is None and not urgent:
+            # However many slots are free by now: what was held once is for a person to decide.
+            return Verdict.HOLD
+        # A move is counted where they were: it is that department that empties.
+        ask = Ask(workflow=workflow, run_id=run_id, department=(before or person).department, how=evidence(fact))
+        refusal = self.breaker.take(ask, beyond=urgent or decision is HeldDecision.RELEASE)
+        if refusal is None:
+            return None
+        also = [name for name in change.workflows if name in standing] if change is not None else []
+        names = ", ".join(dict.fromkeys((*also, workflow)))
+        full = f"{refusal.named}; {refusal.why}" if refusal.named else refusal.why
+        self.held.put(HeldChange(partition=partition.name, workflow=names, at=self.clock.now(), why=f"{why}; {full}"))
+        partition.head = replace(partition.head, held=names)
+        partition.audit("held", f"{why}; {full}", cause=envelope.cause, workflow=workflow)
+        known = f"{refusal.named}; " if refusal.named else ""
+        cause = f"{known}the breaker holds every further {workflow} run; `joinery held list` shows whom, and what can be done"
+        partition.alert(f"{workflow} is held: {full}", cause=cause)
+        return Verdict.HOLD
+
+    def _is_urgent(self, *people: Person | None) -> bool:
+        return any(set(self.policy.breaker.urgent_groups) & person.groups for person in people if person is not None)
+
+    def end_hold(self, partition: Partition, verdicts: list[Verdict], envelope: Envelope) -> None:
+        """What was held was decided, or is no longer so."""
+        if not partition.head.held and envelope.cause == DECIDED:
+            # A row whose commit never came: somebody decided about it, and nothing is held.
+            self.held.drop(partition.name)
+        if partition.head.held and Verdict.HOLD not in verdicts:
+            if not verdicts:
+                partition.audit("hold ended", "it is no longer so; nothing was done", workflow=partition.head.held)
+            partition.head = replace(partition.head, held="")
+            partition.afterwards(lambda: self.held.drop(partition.name))
+
+    def count_active(self, partition: Partition) -> None:
+        """Keep the index of active people, of which the breaker's shares are taken: a row before the commit, or gone after it."""
+        seen = partition.head.known.seen
+        active = partition.head.episode.stage is Stage.ACTIVE
+        mark = department_mark(seen.department) if active and seen else ""
+        if (active, mark) == (partition.head.active, partition.head.counted_in):
+            return
+        partition.head = replace(partition.head, active=active, counted_in=mark)
+        if active:
+            self.store.put_index(ACTIVE, partition.name, {"department": mark})
+        else:
+            partition.afterwards(lambda: self.store.delete_index(ACTIVE, partition.name))
