@@ -172,7 +172,7 @@ def _joining(known: Known, person: Person, policy: Policy, now: datetime, patien
         # They were here already: what else changed is told as well, or the new baseline would swallow it. What was merely
         # empty until now is part of joining: the run begins with it.
         joining = replace(known, episode=replace(known.episode, joined_at=now))
-        also = _active(joining, known.baseline, person, policy, now, patience)
+        also = _active(joining, known.baseline, person, policy, now, patience, settled=True)
         facts = (Joined(), *(fact for fact in also.facts if not isinstance(fact, Completed)))
         reading = replace(also, facts=facts, why=why, episode=episode)
         return _with_group_decisions(reading, {policy.joiner_group: now})
@@ -197,17 +197,22 @@ def _after_leaving(known: Known, person: Person, policy: Policy, now: datetime, 
     return _with_roles(known, person, policy, now, episode, "enabled again after leaving, at two looks", Returned())
 
 
-def _active(known: Known, before: Person, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:
-    """Somebody who was active and is: names, posts and role groups may have changed."""
+def _active(
+    known: Known, before: Person, person: Person, policy: Policy, now: datetime, patience: _Patience, *, settled: bool = False
+) -> Reading:
+    """Somebody who was active and is: names, posts and role groups may have changed. ``settled``: the looks before this one waited."""
     facts: list[Fact] = []
     moved, completed = _changed(MOVE_FIELDS, known, before, person, policy, now)
     renamed, filled = _changed(NAME_FIELDS, known, before, person, policy, now)
     if completed or filled:
         facts.append(Completed(fields=(*completed, *filled)))
-    if moved:
-        facts.append(Moved(fields=moved))
-    if renamed:
-        facts.append(Renamed(fields=renamed))
+    settling: list[str] = []
+    # A post or a name rarely changes in one write: what belongs together is waited for, and is one fact.
+    for kind, changed in ((Moved, moved), (Renamed, renamed)):
+        if changed and (settled or patience.ripe(kind.kind, policy.timing.settle_time)):
+            facts.append(kind(fields=changed))
+        else:
+            settling.extend(changed)
 
     recent = {group: at for group, at in known.group_decisions.items() if now - at < policy.timing.flap_window}
     decided, unripe = [], []
@@ -222,8 +227,12 @@ def _active(known: Known, before: Person, person: Person, policy: Policy, now: d
         facts.append(RolesChanged(gained=gained, lost=lost))
 
     held_back = frozenset(unripe)
-    baseline = person.evolve(groups=(person.groups - held_back) | (before.groups & held_back))
-    why = ", ".join(fact.kind for fact in facts) or "nothing that matters changed"
+    as_before = {name: getattr(before, name) for name in settling}
+    baseline = person.evolve(groups=(person.groups - held_back) | (before.groups & held_back), **as_before)
+    why = ", ".join(fact.kind for fact in facts) or ("" if settling else "nothing that matters changed")
+    if settling:
+        why = f"{why}; " if why else ""
+        why += f"{', '.join(settling)} changed; settling, so that what belongs together is one change"
     if unripe:
         why += f"; {', '.join(unripe)} changed again so soon that it is believed at the second look"
     reading = Reading(

@@ -166,23 +166,64 @@ STORIES: dict[str, tuple[Known, list[Seen]]] = {
             Seen(what=ADA, at=180, facts=(Returned(),)),
         ],
     ),
-    "another department is a move": (ACTIVE, [Seen(what=ADA.evolve(department="Legal"), facts=(Moved(fields=("department",)),))]),
+    "another department is a move once it settled": (
+        ACTIVE,
+        [
+            Seen(what=ADA.evolve(department="Legal"), again=60),
+            Seen(what=ADA.evolve(department="Legal"), at=60, facts=(Moved(fields=("department",)),)),
+            Seen(what=ADA.evolve(department="Legal"), at=120),
+        ],
+    ),
+    "a post that changes in several writes is one move": (
+        ACTIVE,
+        [
+            Seen(what=ADA.evolve(department="Legal"), again=60),
+            Seen(what=ADA.evolve(department="Legal", job_title="Counsel"), at=30, again=60),
+            Seen(
+                what=ADA.evolve(department="Legal", job_title="Counsel", manager=Manager(id="eve")),
+                at=60,
+                facts=(Moved(fields=("department", "job_title", "manager")),),
+            ),
+        ],
+    ),
+    "a department that is put back before it settled is no move, after one more look": (
+        ACTIVE,
+        [Seen(what=ADA.evolve(department="Legal"), again=60), Seen(what=ADA, at=30, again=90), Seen(what=ADA, at=90)],
+    ),
+    "whoever leaves while a move settles leaves": (
+        ACTIVE,
+        [
+            Seen(what=ADA.evolve(department="Legal"), again=60),
+            Seen(what=DISABLED.evolve(department="Legal"), at=10, facts=(LEFT_DISABLED,)),
+        ],
+    ),
     "another manager is a move": (
         known(ADA.evolve(manager=Manager(id="bob")), Stage.ACTIVE),
-        [Seen(what=ADA.evolve(manager=Manager(id="eve")), facts=(Moved(fields=("manager",)),))],
+        [
+            Seen(what=ADA.evolve(manager=Manager(id="eve")), again=60),
+            Seen(what=ADA.evolve(manager=Manager(id="eve")), at=60, facts=(Moved(fields=("manager",)),)),
+        ],
     ),
     "the manager's new name is not a move": (
         known(ADA.evolve(manager=Manager(id="bob", display_name="Bob")), Stage.ACTIVE),
         [Seen(what=ADA.evolve(manager=Manager(id="bob", display_name="Robert")))],
     ),
-    "another name is a rename": (ACTIVE, [Seen(what=ADA.evolve(display_name="Ada L."), facts=(Renamed(fields=("display_name",)),))]),
+    "another name is a rename": (
+        ACTIVE,
+        [
+            Seen(what=ADA.evolve(display_name="Ada L."), again=60),
+            Seen(what=ADA.evolve(display_name="Ada L."), at=60, facts=(Renamed(fields=("display_name",)),)),
+        ],
+    ),
     "moved and renamed at once are two facts": (
         ACTIVE,
         [
+            Seen(what=ADA.evolve(display_name="Ada L.", department="Legal"), again=60),
             Seen(
                 what=ADA.evolve(display_name="Ada L.", department="Legal"),
+                at=60,
                 facts=(Moved(fields=("department",)), Renamed(fields=("display_name",))),
-            )
+            ),
         ],
     ),
     "an empty field filled within 48 hours of joining completes": (
@@ -191,15 +232,24 @@ STORIES: dict[str, tuple[Known, list[Seen]]] = {
     ),
     "an empty field filled later is a move": (
         WAS_JOINER,
-        [Seen(what=JOINING.evolve(manager=Manager(id="bob")), at=2 * DAY + 1, facts=(Moved(fields=("manager",)),))],
+        [
+            Seen(what=JOINING.evolve(manager=Manager(id="bob")), at=2 * DAY + 1, again=2 * DAY + 61),
+            Seen(what=JOINING.evolve(manager=Manager(id="bob")), at=2 * DAY + 61, facts=(Moved(fields=("manager",)),)),
+        ],
     ),
     "a field changed, not filled, within 48 hours is a move": (
         WAS_JOINER,
-        [Seen(what=JOINING.evolve(department="Legal"), at=60, facts=(Moved(fields=("department",)),))],
+        [
+            Seen(what=JOINING.evolve(department="Legal"), at=60, again=120),
+            Seen(what=JOINING.evolve(department="Legal"), at=120, facts=(Moved(fields=("department",)),)),
+        ],
     ),
     "an empty field of somebody who never joined is a move": (
         ACTIVE,
-        [Seen(what=ADA.evolve(job_title="CFO"), facts=(Moved(fields=("job_title",)),))],
+        [
+            Seen(what=ADA.evolve(job_title="CFO"), again=60),
+            Seen(what=ADA.evolve(job_title="CFO"), at=60, facts=(Moved(fields=("job_title",)),)),
+        ],
     ),
     "a role group gained is believed at once": (
         ACTIVE,
@@ -302,11 +352,18 @@ def test_while_a_doubt_is_open_the_baseline_stays() -> None:
 
 
 def test_a_group_in_doubt_stays_in_the_baseline_as_it_was_while_the_rest_moves_on() -> None:
-    memory = known(ADA.evolve(groups=frozenset({DESK})), Stage.ACTIVE, group_decisions={DESK: NOW})
+    memory = known(ADA.evolve(groups=frozenset({DESK})), Stage.ACTIVE, group_decisions={DESK: NOW}, doubts={"moved": NOW - SECOND})
     reading = interpret(memory, ADA.evolve(department="Legal"), POLICY, NOW)
     assert reading.facts == (Moved(fields=("department",)),)
     assert reading.baseline is not None
     assert (reading.baseline.department, reading.baseline.groups) == ("Legal", frozenset({DESK}))
+
+
+def test_a_post_that_settles_stays_in_the_baseline_as_it_was_while_the_rest_moves_on() -> None:
+    reading = interpret(ACTIVE, ADA.evolve(department="Legal", groups=frozenset({DESK})), POLICY, NOW)
+    assert reading.facts == (RolesChanged(gained=(DESK,)),)
+    assert reading.baseline is not None
+    assert (reading.baseline.department, reading.baseline.groups) == ("Finance", frozenset({DESK}))
 
 
 def test_no_reason_names_a_person() -> None:
