@@ -79,15 +79,14 @@ class Context:
         leash: Leash,
         *,
         around: Surroundings,
-        inherited: tuple[TicketRef, ...] = (),
+        inherited: tuple[tuple[str, TicketRef], ...] = (),
     ) -> None:
         self._partition = partition
         self._run = run
         self._effects = effects
         self._leash = leash
         self._around = around
-        #: Tickets of the runs that this one overtook.
-        self.inherited_tickets = inherited
+        self._inherited = inherited
         #: Steps in the order in which the recipe asked for them in this execution.
         self.asked: list[str] = []
         #: What stopped this execution. The runner looks here, in case the recipe swallowed it.
@@ -109,6 +108,15 @@ class Context:
     def known_user_id(self) -> str | None:
         """The person's user on the desk, if an earlier run made or found them."""
         return self._partition.head.desk_user_id
+
+    @property
+    def inherited_tickets(self) -> tuple[TicketRef, ...]:
+        """Tickets of the runs that this one overtook, and of those that they had overtaken."""
+        return tuple(ticket for _, ticket in self._inherited)
+
+    def inherited_ticket(self, kind: str) -> TicketRef | None:
+        """The first ticket of that kind of the runs that this one overtook: the one to go on with."""
+        return next((ticket for one, ticket in self._inherited if one == kind), None)
 
     @property
     def open_tickets(self) -> Mapping[str, str]:

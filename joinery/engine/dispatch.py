@@ -225,6 +225,7 @@ class Dispatcher:
             deployment=self.deployment, partition=partition.name, episode=episode, workflow=workflow.name, ordinal=ordinal, mode=mode
         )
         supersedes: tuple[int, ...] = ()
+        before = partition.head.known.baseline
         if not shadow:
             standing = {self.catalogue[type(one)].name for one in reading.facts if type(one) in self.catalogue}
             run_of = (workflow.name, identity)
@@ -232,7 +233,7 @@ class Dispatcher:
             if held is not None:
                 return held
             meeting = meet(partition, fact, person, by=identity)
-            supersedes = meeting.supersedes
+            supersedes, before = meeting.supersedes, meeting.before or before
             if meeting.fact is None:
                 partition.audit("fact", f"an open run takes it in: {reading.why}", cause=envelope.cause, fact=codec.tag(fact))
                 return Verdict.RECORD
@@ -244,7 +245,7 @@ class Dispatcher:
             version=workflow.version,
             fact=codec.tag(fact),
             person=person,
-            before=partition.head.known.baseline,
+            before=before,
             episode=episode,
             mode=mode,
             started_at=self.clock.now(),

@@ -67,6 +67,8 @@ class Meeting:
     fact: Fact | None
     #: Seqs of the runs that end first.
     supersedes: tuple[int, ...]
+    #: As the person was before the first of the facts that became one; None where there is one fact only.
+    before: Person | None = None
 
 
 def meet(partition: Partition, fact: Fact, person: Person, *, by: str) -> Meeting:
@@ -77,7 +79,7 @@ def meet(partition: Partition, fact: Fact, person: Person, *, by: str) -> Meetin
     """
     ends: list[int] = []
     taken = False
-    about = fact
+    about, before = fact, None
     for run in sorted(partition.runs.values(), key=lambda one: one.seq):
         outcome = overlap(fact, run.workflow)
         if run.mode != "live" or outcome is Overlap.QUEUE:
@@ -94,12 +96,13 @@ def meet(partition: Partition, fact: Fact, person: Person, *, by: str) -> Meetin
         else:
             if outcome is Overlap.MERGE:
                 about = _merged(cast(Fact, codec.untag(run.fact)), about)
+                before = before or run.before
             why = "and says so on its tickets" if outcome is Overlap.WITHDRAW else "its open intents are resolved first"
             partition.audit("run overtaken", f"by {by}; {why}", run=run.id)
             stops = f"{fact.kind}" if outcome is Overlap.WITHDRAW else ""
             partition.save_run(replace(run, status=RunStatus.SUPERSEDING, due=None, waiting_for="", stopped_by=stops))
             ends.append(run.seq)
-    return Meeting(fact=None if taken else about, supersedes=tuple(ends))
+    return Meeting(fact=None if taken else about, supersedes=tuple(ends), before=before)
 
 
 def _merged(old: Fact, new: Fact) -> Fact:

@@ -229,14 +229,17 @@ class Runner:
         partition.alert(f"{run.workflow} failed: {reason}", run=run.id)
         partition.close_run(renew(run, status=RunStatus.FAILED, reason=reason))
 
-    def _inherited(self, partition: Partition, run: Run) -> tuple[TicketRef, ...]:
-        tickets = [
-            codec.untag(row.data["result"])
-            for seq in run.supersedes
-            for row in partition.closed_rows(seq)
-            if row.data.get("asks") == "OpenTicket" and row.data.get("state") == StepState.DONE
-        ]
-        return tuple(ticket for ticket in tickets if isinstance(ticket, TicketRef))
+    def _inherited(self, partition: Partition, run: Run) -> tuple[tuple[str, TicketRef], ...]:
+        """Kind and ref of the tickets of every run that this one overtook, of those that these had overtaken, and so on; oldest first."""
+        tickets: dict[str, tuple[str, TicketRef]] = {}
+        seqs = sorted(run.supersedes)
+        for seq in seqs:
+            for row in partition.closed_rows(seq):
+                seqs += [one for one in row.data.get("supersedes", ()) if one not in seqs]
+                if row.data.get("asks") == OpenTicket.__name__ and row.data.get("state") == StepState.DONE:
+                    ticket, order = codec.untag(row.data["result"]), row.data["order"] or {}
+                    tickets[ticket.id] = (str(order.get("kind", "")), ticket)
+        return tuple(sorted(tickets.values(), key=lambda one: int(one[1].id) if one[1].id.isdecimal() else 0))
 
     @staticmethod
     def _last(ctx: Context) -> str:

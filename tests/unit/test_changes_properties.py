@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from joinery.domain.changes import Episode, Known, Reading, Stage, interpret
+from joinery.domain.changes import MOVE_FIELDS, NAME_FIELDS, Episode, Known, Reading, Stage, interpret
 from joinery.domain.events import Fact, Joined, Left, Returned, RolesChanged
 from joinery.domain.person import Absence, Manager, Person, Sighting
 from joinery.domain.policy import Policy
@@ -122,6 +122,10 @@ def test_a_look_repeated_until_nobody_asks_for_another_says_nothing_new_after_th
     assert len(facts) == len({repr(fact) for fact in facts})
 
 
+#: What is waited for -> the fields that stay as they were meanwhile.
+FIELDS = {"moved": MOVE_FIELDS, "renamed": NAME_FIELDS}
+
+
 @given(histories)
 @settings(max_examples=200, deadline=None)
 def test_an_open_doubt_keeps_the_baseline_where_it_was_about_that_fact(history: list[tuple[Sighting, int, int]]) -> None:
@@ -133,6 +137,11 @@ def test_an_open_doubt_keeps_the_baseline_where_it_was_about_that_fact(history: 
                 before = look.known.baseline
                 assert moved is not None and before is not None
                 assert (group in moved.groups) == (group in before.groups)
+            elif doubt in FIELDS:
+                before = look.known.baseline
+                assert moved is not None and before is not None
+                settling = {name for name in FIELDS[doubt] if name in look.reading.why.partition(" changed; settling")[0]}
+                assert settling and all(getattr(moved, name) == getattr(before, name) for name in settling)
             else:
                 assert moved is None
         assert (look.reading.look_again_at is not None) or not look.reading.doubts

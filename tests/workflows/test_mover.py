@@ -1,0 +1,138 @@
+"""The mover and the renamer, from the outside: one ticket with two lists, one user in line, whatever changes on the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from stories import ada, alerts, assert_all_ended_well, assert_sound, joined, statuses, tickets
+
+from joinery.domain.person import Manager
+from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket, UpdateUser
+from joinery.errors import OutcomeUnknown, Refused, TryLater
+from joinery.testing import World
+from workflows.mover import ADDS, REMOVES
+
+GRACE = Manager(id="eve", display_name="Grace Hopper", mail="hopper@contoso.example")
+
+
+def moved(world: World, minutes: float = 30, **fields: Any) -> World:
+    """Ada, who joined long ago, changes."""
+    joined(world)
+    world.pass_time(hours=72)
+    return changed(world, minutes, **fields)
+
+
+def changed(world: World, minutes: float = 30, **fields: Any) -> World:
+    world.directory.change("ada", **fields)
+    world.look("ada")
+    world.pass_time(minutes=minutes)
+    return world
+
+
+def test_a_mover_gets_one_ticket_with_a_list_for_each_manager_and_the_user_is_brought_in_line() -> None:
+    world = moved(World(), department="Research", manager=GRACE)
+    assert_all_ended_well(world)
+    assert statuses(world) == [("joiner", "verified"), ("mover", "verified")]
+    [ticket] = [one for one in world.desk.tickets if one.kind == "move"]
+    assert {row.owner for row in ticket.to_do} == {REMOVES, ADDS}
+    assert "Department: Finance -> Research" in ticket.details
+    assert "Manager: Charles Babbage <babbage@contoso.example> -> Grace Hopper <hopper@contoso.example>" in ticket.details
+    [user] = world.desk.users
+    assert user.department == "Research" and ticket.user_id == user.id
+
+
+def test_nothing_happens_before_the_move_has_settled_and_several_writes_are_one_move() -> None:
+    world = moved(World(), minutes=0, department="Research")
+    world.pass_time(seconds=30)
+    changed(world, minutes=0, job_title="Head of Research")
+    assert tickets(world, "move") == []
+    world.pass_time(minutes=30)
+    assert len(tickets(world, "move")) == 1
+    assert [view.run.fact["fields"] for view in world.runs()[1:]] == [["department", "job_title"]]
+
+
+def test_a_further_move_goes_on_with_the_first_ones_ticket_however_many_there_are() -> None:
+    world = World()
+    joined(world)
+    world.pass_time(hours=72)
+    world.desk.fail(TryLater("busy"), asks=UpdateUser, times=30)
+    for department in ("Research", "Legal", "Sales"):
+        changed(world, 5, department=department)
+    world.pass_time(hours=24)
+    assert_all_ended_well(world)
+    assert statuses(world)[1:] == [("mover", "superseded"), ("mover", "superseded"), ("mover", "verified")]
+    [ticket] = [one for one in world.desk.tickets if one.kind == "move"]
+    going_on = [note.text for note in world.desk.notes if "The move goes on" in note.text]
+    assert ["Finance -> Legal" in going_on[0], "Finance -> Sales" in going_on[1]] == [True, True]
+    assert world.desk.users[0].department == "Sales" and all(note.ticket_id == ticket.id for note in world.desk.notes[1:])
+
+
+def test_whoever_leaves_while_moving_leaves_and_the_movers_ticket_says_so() -> None:
+    world = World()
+    joined(world)
+    world.pass_time(hours=72)
+    world.desk.fail(TryLater("busy"), asks=UpdateUser, times=200)
+    changed(world, 5, department="Research")
+    changed(world, 60, account_enabled=False)
+    assert statuses(world)[1:] == [("mover", "superseded"), ("leaver", "verified")]
+    [move] = tickets(world, "move")
+    assert any("has left" in note.text for note in world.desk.notes if note.ticket_id == move)
+
+
+@pytest.mark.parametrize("what", [EnsureUser, OpenTicket, AddNote, UpdateUser])
+@pytest.mark.parametrize("after_effect", [True, False])
+def test_a_lost_answer_or_request_changes_nothing_in_the_end(what: type, after_effect: bool) -> None:
+    world = World()
+    joined(world)
+    world.pass_time(hours=72)
+    world.desk.fail(OutcomeUnknown("the connection dropped"), asks=what, after_effect=after_effect)
+    changed(world, department="Research")
+    assert_all_ended_well(world)
+    assert len(tickets(world, "move")) == 1 and len(world.desk.users) == 1 and world.desk.users[0].department == "Research"
+
+
+def test_a_user_who_cannot_be_brought_in_line_does_not_keep_the_ticket_waiting() -> None:
+    world = World()
+    joined(world)
+    world.pass_time(hours=72)
+    world.desk.fail(Refused("the site is unknown"), asks=UpdateUser, times=3)
+    changed(world, minutes=5, department="Research")
+    assert len(tickets(world, "move")) == 1 and len(alerts(world)) == 1
+    world.pass_time(hours=30)
+    assert statuses(world)[1:] == [("mover", "verified")]
+    assert_sound(world)
+
+
+def test_a_new_name_and_address_is_the_same_user_and_opens_no_ticket() -> None:
+    world = moved(World(), display_name="Ada King", mail="king@contoso.example", user_principal_name="king@contoso.example")
+    assert_all_ended_well(world)
+    assert statuses(world)[1:] == [("renamer", "verified")]
+    [user] = world.desk.users
+    assert (user.name, user.address, user.directory_id) == ("Ada King", "king@contoso.example", "ada")
+    assert [ticket.kind for ticket in world.desk.tickets] == ["onboarding"]
+
+
+def test_whoever_is_no_user_of_the_desk_is_none_after_a_new_name() -> None:
+    world = World()
+    world.put(ada(groups=()))
+    world.look("ada")
+    changed(world, display_name="Ada King")
+    assert statuses(world) == [("renamer", "verified")] and world.desk.users == []
+
+
+def test_an_empty_field_filled_soon_after_joining_is_no_move() -> None:
+    world = World()
+    world.put(ada(manager=None))
+    world.look("ada")
+    world.pass_time(hours=1)
+    changed(world, manager=GRACE)
+    assert statuses(world) == [("joiner", "verified")] and tickets(world, "move") == []
+
+
+def test_who_moved_from_where_is_in_no_audit_entry_and_no_reason() -> None:
+    world = moved(World(), department="Research", manager=GRACE)
+    told = " ".join(str(line.record.document()) for line in world.audit("ada"))
+    assert "Hopper" not in told and "Babbage" not in told
+    assert timedelta(0) <= world.clock.now() - world.runs()[1].run.started_at

@@ -1,0 +1,81 @@
+"""Somebody moves: one ticket with what the old manager takes away and the new one gives, and the desk's user in line with the new post."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from joinery.domain.events import Moved
+from joinery.domain.person import Manager, Person
+from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket, ToDo, UpdateUser
+from joinery.engine.context import Context
+from joinery.engine.recipes import workflow
+from workflows.wording import facts_table, what_was_done
+
+#: The two lists of the ticket.
+REMOVES, ADDS = "Old manager removes", "New manager adds"
+
+#: What has to be done when somebody moves, on whose list, and when relative to the day of the move. wd = working days.
+TASKS = (
+    ToDo(
+        text="Agree with the new manager on the date; list the access and the apps that go with the old post", owner=REMOVES, when="at once"
+    ),
+    ToDo(text="Hand over duties, approvals, open tickets and direct reports", owner=REMOVES, when="by the day of the move"),
+    ToDo(text="Take back equipment that stays with the post; update the asset register", owner=REMOVES, when="on the day of the move"),
+    ToDo(
+        text="End the access of the old post: groups, shared mailboxes, apps without single sign-on; change shared passwords",
+        owner=REMOVES,
+        when="on the day on which the old access ends",
+    ),
+    ToDo(text="Approve the new access; check that duties which must be apart stay apart", owner=ADDS, when="at once"),
+    ToDo(text="Groups, shared mailboxes, phone and apps of the new post", owner=ADDS, when="by the day of the move"),
+    ToDo(text="Order or assign equipment; update the asset register", owner=ADDS, when="by the day of the move"),
+    ToDo(text="Check the list of access and confirm it; then close", owner=ADDS, when="10 wd after the move"),
+)
+
+#: Field -> what people call it.
+_WORDS = {
+    "department": "Department",
+    "job_title": "Job title",
+    "manager": "Manager",
+    "company_name": "Company",
+    "office_location": "Office",
+}
+
+
+@workflow(version=1)
+def mover(ctx: Context) -> None:
+    """Runs when department, title, manager, company or office changed and settled. A further move goes on with the first one's ticket."""
+    person = ctx.person
+    user = ctx.do("make sure the person is a user on the desk", EnsureUser(person=person))
+    what = changes(cast(Moved, ctx.fact), ctx.before, person)
+    ticket = ctx.inherited_ticket("move")
+    if ticket is not None:
+        ctx.do("say on the ticket how the move goes on", AddNote(ticket_id=ticket.id, text=f"The move goes on. As things are now:\n{what}"))
+    else:
+        ticket = ctx.do(
+            "open the mover ticket",
+            OpenTicket(
+                kind="move",
+                person=person,
+                user_id=user.id,
+                summary=f"Move: {person.name}",
+                details=facts_table(person, f"Somebody moves. The task list of this ticket has a part for each manager.\n\n{what}"),
+                to_do=TASKS,
+            ),
+        )
+    if user.id is not None:
+        ctx.try_to("bring the person's user on the desk in line", UpdateUser(person=person, user_id=user.id))
+    ctx.do("note what was done", AddNote(ticket_id=ticket.id, text=what_was_done(ctx.outcomes())))
+
+
+def changes(moved: Moved, before: Person | None, now: Person) -> str:
+    """One line per field that changed, from what to what."""
+    lines = (f"{_WORDS[field]}: {_value(before, field) or 'not set'} -> {_value(now, field) or 'not set'}" for field in moved.fields)
+    return "\n".join(lines)
+
+
+def _value(person: Person | None, field: str) -> str:
+    value = getattr(person, field, "") if person is not None else ""
+    if isinstance(value, Manager):
+        return f"{value.display_name} <{value.mail or value.user_principal_name}>" if value.display_name else value.id
+    return str(value or "")
