@@ -1,6 +1,6 @@
 """What happens when somebody joins, moves, is renamed or leaves: read this dictionary, then the one file it names."""
 
-from joinery.domain.events import AlertRaised, Joined, Left, Moved, Renamed
+from joinery.domain.events import AlertRaised, Completed, Joined, Left, Moved, Renamed
 from joinery.engine.recipes import Catalogue
 from workflows.alert import alert
 from workflows.joiner import joiner
@@ -11,6 +11,7 @@ from workflows.renamer import renamer
 #: A fact that is not listed has no recipe yet: it is recorded, and nothing starts.
 CATALOGUE: Catalogue = {
     Joined: joiner,
+    Completed: renamer,
     Moved: mover,
     Renamed: renamer,
     Left: leaver,

@@ -22,7 +22,7 @@ class Overlap(StrEnum):
     MERGE = "merge"
     #: The open run resolves its open intents, says on its tickets that it stops, and ends; whatever is new waits for that.
     WITHDRAW = "withdraw"
-    #: The open run goes on with the person as they are now; nothing new starts.
+    #: The open run goes on with the person as they are now; whatever is new comes after it.
     COMPLETE = "complete"
     #: The open run goes on; nothing new starts.
     IGNORE = "ignore"
@@ -43,7 +43,7 @@ FACT_MEETS_RUN: dict[type[Fact], tuple[Overlap, ...]] = {
     Left: (_S, _S, _S, _S, _S, _Q),
     # Whoever is back keeps what the leaver has not taken yet.
     Returned: (_Q, _Q, _Q, _Q, _I, _W),
-    # A field that was empty at joining: the open onboarding is about the whole person from now on.
+    # A field that was empty at joining: the open onboarding is about the whole person from now on, and the desk's user gets it too.
     Completed: (_C, _C, _Q, _Q, _C, _Q),
     Moved: (_Q, _M, _Q, _Q, _Q, _Q),
     Renamed: (_C, _C, _M, _C, _C, _Q),
@@ -74,8 +74,8 @@ class Meeting:
 def meet(partition: Partition, fact: Fact, person: Person, *, by: str) -> Meeting:
     """Let a fact meet every open live run of the partition; ``by`` names, for the audit, what overtakes them.
 
-    What takes the fact in without a new run (complete, ignore) does so only where it does not also begin a run elsewhere: a renamed
-    person completes an open joiner, and gets the desk's user renamed all the same.
+    A run that goes on with the person as they are now does not take the fact in: a renamed person completes an open joiner, and gets
+    the desk's user renamed all the same.
     """
     ends: list[int] = []
     taken = False
@@ -90,7 +90,6 @@ def meet(partition: Partition, fact: Fact, person: Person, *, by: str) -> Meetin
         elif outcome is Overlap.COMPLETE:
             partition.audit("run updated", f"goes on with what is known now: {', '.join(getattr(fact, 'fields', ()))}", run=run.id)
             partition.save_run(replace(run, person=person))
-            taken = taken or isinstance(fact, Completed)
         elif outcome is Overlap.IGNORE:
             taken = True
         else:
