@@ -154,7 +154,7 @@ class World:
         self.directory.put(someone.evolve(groups=frozenset()))
         for name in self.policy.watched_groups:
             group = f"g-{name}".lower()
-            (self.directory.add_member if name in someone.groups else self.directory.remove_member)(group, someone.id)
+            (self.directory.add_member if name in someone.groups else self.directory.end_membership)(group, someone.id)
 
     # --- what is queued, and handled ---
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import quote
 
-from adapters.graph import batch
+from adapters.graph import batch, members
 from adapters.graph.answers import Asking, NotThere
 from adapters.graph.client import GraphClient
 from adapters.graph.ids import guid
@@ -27,7 +27,7 @@ from adapters.graph.wire import (
 )
 from adapters.system import SystemClock
 from joinery.domain.person import Absence, Sighting
-from joinery.engine.ports import Clock, DeltaPage, WatchedGroup
+from joinery.engine.ports import Clock, DeltaPage, GroupTraits, WatchedGroup
 from joinery.errors import Refused, TryLater
 
 Thing = TypeVar("Thing")
@@ -49,7 +49,10 @@ _USER_QUERY = f"$select={','.join(PERSON_FIELDS)},deletedDateTime&$expand=manage
 
 
 class GraphDirectory:
-    """Directory over Microsoft Graph. Needs User.Read.All and Group.Read.All (or GroupMember.Read.All), application permissions."""
+    """Directory over Microsoft Graph. Needs User.Read.All and Group.Read.All (or GroupMember.Read.All), application permissions.
+
+    Only where policy lets memberships be ended (``on_refused = "remove"``), GroupMember.ReadWrite.All too.
+    """
 
     def __init__(self, client: GraphClient, *, clock: Clock | None = None) -> None:
         self._client = client
@@ -129,6 +132,14 @@ class GraphDirectory:
         for change in page.value:
             _sort_members(change, people, unclear, first=link is None)
         return self._delta_page(tuple(people), tuple(unclear), page.next_link, page.delta_link)
+
+    def group_traits(self, group_id: str) -> GroupTraits:
+        """Why members of a group may not be editable, from its properties."""
+        return members.traits(self._client, _checked(group_id))
+
+    def remove_member(self, group_id: str, person_id: str) -> None:
+        """End a direct membership; one that is not there is fine."""
+        members.remove(self._client, _checked(group_id), _checked(person_id))
 
     def people_in(self, group_id: str) -> frozenset[str]:
         """Ids of all users in the group, through nesting; empty if the group is gone."""

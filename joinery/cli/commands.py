@@ -26,7 +26,7 @@ _LOOKS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _PLAIN = {"rich_markup_mode": None, "no_args_is_help": True, "context_settings": _LOOKS}
 
 Version = Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")]
-Workflow = Annotated[str | None, typer.Argument(help="joiner or leaver; left out, all workflows.", metavar="WORKFLOW")]
+Workflow = Annotated[str | None, typer.Argument(help="For example joiner or leaver; left out, all workflows.", metavar="WORKFLOW")]
 Person = Annotated[
     str | None, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.", show_default=False)
 ]
@@ -273,6 +273,37 @@ def alerts_list(data: Data = None, as_json: Json = False) -> None:
     end(lambda: list_alerts(data, as_json=as_json))
 
 
+@app.command("plan", epilog=examples.PLAN)
+def show_plan(
+    person: Annotated[str, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.")],
+    fields: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="As if a field had this value.")] = None,
+    add_group: Annotated[list[str] | None, typer.Option("--add-group", metavar="GROUP", help="As if they were in a group.")] = None,
+    remove_group: Annotated[list[str] | None, typer.Option("--remove-group", metavar="GROUP", help="As if they were not.")] = None,
+    disable: Annotated[bool, typer.Option("--disable", help="As if the account were disabled.")] = False,
+    enable: Annotated[bool, typer.Option("--enable", help="As if it were enabled.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="As if it were deleted.")] = False,
+    policy: PolicyFile = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show what would happen to one person, and why.
+
+    The runs that would start, each step with its ticket's text, roles, approvers and timers, and what ring and breaker say. It plans from
+    what is stored, with the policy file as it is now; it asks and changes nothing.
+    """
+    from joinery.cli.plan import Imagined, plan
+
+    imagined = Imagined(
+        fields=tuple(fields or ()),
+        add_groups=tuple(add_group or ()),
+        remove_groups=tuple(remove_group or ()),
+        disable=disable,
+        enable=enable,
+        delete=delete,
+    )
+    end(lambda: plan(data, policy, person, imagined, as_json=as_json))
+
+
 Who = Annotated[
     str | None, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.", show_default=False)
 ]
@@ -282,9 +313,9 @@ Why = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit.
 
 @held.command("list", epilog=examples.HELD_LIST)
 def held_list(data: Data = None, as_json: Json = False) -> None:
-    """List what is held.
+    """List what is held, and what would happen.
 
-    Each with the person, since when, and why.
+    Each with the person, since when, why, and the steps that a release would start.
     """
     from joinery.cli.held import list_held
 

@@ -92,3 +92,9 @@ ERASE = _epilog(
 )
 PARKED = _epilog("joinery parked list", codes=_CODES)
 PARKED_LIST = _epilog("joinery parked list", "joinery parked list --json", codes=_CODES)
+PLAN = _epilog(
+    "joinery plan --person amara.okafor@contoso.example --disable",
+    'joinery plan --person "Amara Okafor" --set department=Finance --set manager=wilhelm.brandt@contoso.example',
+    'joinery plan --person "Amara Okafor" --add-group ITSM-ChangeManagers --json',
+    codes=_READS,
+)

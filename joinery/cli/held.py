@@ -7,34 +7,73 @@ from dataclasses import replace
 
 from joinery.cli.exits import NOT_WELL, WELL, finding
 from joinery.cli.operate import user
+from joinery.cli.orders import run_lines
 from joinery.cli.stored import Stored, stored
 from joinery.cli.timeline import name_of
 from joinery.cli.up import say
 from joinery.cli.words import counted
+from joinery.domain.guard import Verdict
 from joinery.domain.moments import to_text
+from joinery.domain.person import Absence, Sighting
 from joinery.engine.breaker import HeldBook, HeldChange, HeldDecision
+from joinery.engine.journal import Head, whole_head
+from joinery.engine.readside import KnownPerson
+from joinery.planning import Plan
 
 _DONE = {HeldDecision.RELEASE: "Released", HeldDecision.DISCARD: "Discarded"}
 
 
 def list_held(data: str | None, *, as_json: bool) -> int:
-    """Everything that is held."""
+    """Everything that is held, and what would happen if it were released."""
     with stored(data) as opened:
         held = HeldBook(opened.store).listed()
-        names = {known.partition: name_of(known) for known in opened.reads.people()} if held else {}
+        planner = opened.planner() if held else None
+        rows = [(one, known, planner.plan(one.partition, _sighting(known))) for one in held if planner and (known := _known(opened, one))]
+        rules = opened.policy() if held else None
     if as_json:
-        rows = [
-            {"person": _id(one), "workflow": one.workflow, "at": to_text(one.at), "why": one.why, "decision": one.decision} for one in held
-        ]
-        say(json.dumps(rows, indent=2, ensure_ascii=False))
+        say(json.dumps([_as_document(one, planned) for one, _, planned in rows], indent=2, ensure_ascii=False))
         return WELL
     if not held:
         say("Nothing is held.")
-    for one in held:
+    for one, known, planned in rows:
         said = f"; {one.decision} is under way" if one.decision else ""
-        say(f"{one.at:%Y-%m-%d %H:%M:%S}  {one.workflow}  {names.get(one.partition, '')} ({_id(one)}){said}")
+        say(f"{one.at:%Y-%m-%d %H:%M:%S}  {one.workflow}  {name_of(known)} ({_id(one)}){said}")
         say(f"  {one.why}")
+        for run in planned.runs:
+            if run.workflow in one.workflows and rules is not None:
+                # What the breaker would say now is not the question: released, it runs.
+                released = replace(run, verdict=Verdict.ACT, why="when it is released")
+                for line in run_lines(released, rules, texts=False):
+                    say(f"  {line}")
     return WELL
+
+
+def _known(opened: Stored, change: HeldChange) -> KnownPerson | None:
+    stored_head = whole_head(opened.store.read(change.partition))
+    if stored_head is None:
+        return None
+    known = KnownPerson(partition=change.partition, head=Head.from_document(stored_head, partition=change.partition))
+    return known if known.person is not None else None
+
+
+def _sighting(known: KnownPerson) -> Sighting:
+    """The person as last seen; gone, where that is what was held about them."""
+    person = known.person
+    if person is None:
+        raise AssertionError("nobody is held whom we never saw")
+    gone = "leaver" in known.head.held and person.account_enabled
+    return Absence(id=person.id, soft_deleted=True) if gone else person
+
+
+def _as_document(change: HeldChange, planned: Plan) -> dict[str, object]:
+    return {
+        "person": _id(change),
+        "workflow": change.workflow,
+        "at": to_text(change.at),
+        "why": change.why,
+        "decision": change.decision,
+        "steps": {run.workflow: [step.name for step in run.steps] for run in planned.runs if run.workflow in change.workflows},
+    }
 
 
 def decide(data: str | None, decision: str, *, person: str | None, everything: bool, reason: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from joinery.cli.options import settings_from
 from joinery.engine.alerts import Cause, alerts_partition, causes
@@ -12,8 +13,13 @@ from joinery.engine.erasure import Eraser
 from joinery.engine.export import AuditExporter
 from joinery.engine.operations import OperatorLog
 from joinery.engine.pauses import PauseBoard
-from joinery.engine.ports import StateStore
+from joinery.engine.ports import Clock, StateStore
 from joinery.engine.readside import ReadSide
+
+if TYPE_CHECKING:
+    from joinery.domain.policy import Policy
+    from joinery.planning import Planner
+    from joinery.settings import Settings
 from joinery.engine.verification import AuditVerifier
 
 
@@ -29,6 +35,31 @@ class Stored:
     eraser: Eraser
     tenant: str
     store: StateStore
+    clock: Clock
+    settings: Settings
+
+    def policy(self) -> Policy:
+        """The policy that settings name. Raises ConfigurationError."""
+        from wiring import policy_of
+
+        return policy_of(self.settings)
+
+    def planner(self) -> Planner:
+        """Plans from what is stored, by that policy and the recipes of this release. Raises ConfigurationError."""
+        from joinery.engine.retry import EngineTiming
+        from joinery.planning import Planner, StoredDirectory
+        from workflows import CATALOGUE
+
+        return Planner(
+            store=self.store,
+            directory=StoredDirectory(self.store, self.tenant),
+            policy=self.policy(),
+            catalogue=CATALOGUE,
+            clock=self.clock,
+            tenant=self.tenant,
+            deployment=self.settings.deployment,
+            timing=EngineTiming(),
+        )
 
     def causes(self) -> tuple[Cause, ...]:
         """The causes of alerts, the latest first."""
@@ -42,7 +73,7 @@ class Stored:
 
 
 @contextmanager
-def stored(data: str | None) -> Iterator[Stored]:
+def stored(data: str | None, *, policy: str | None = None) -> Iterator[Stored]:
     """Open the state that settings choose.
 
     Raises ConfigurationError where there is none, StoreUnavailable where it is locked or does not answer.
@@ -52,7 +83,7 @@ def stored(data: str | None) -> Iterator[Stored]:
     from joinery.engine.parking import ParkingLot
     from wiring import open_store
 
-    settings = settings_from(data=data)
+    settings = settings_from(data=data, policy=policy)
     store = open_store(settings, existing=True)
     try:
         clock, randomness, tenant = SystemClock(), SystemRandomness(), settings.graph_tenant
@@ -68,6 +99,8 @@ def stored(data: str | None) -> Iterator[Stored]:
             eraser=Eraser(store, lot, log, clock=clock, randomness=randomness, shred=store.shred),
             tenant=tenant,
             store=store,
+            clock=clock,
+            settings=settings,
         )
     finally:
         store.close()

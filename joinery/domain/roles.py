@@ -54,9 +54,33 @@ class Grant:
     at: str = ""
 
 
+#: How every matter of ours begins.
+_MATTER = "role of "
+
+
 def matter(group: str, nth: int) -> str:
-    """What everything done about one membership is about, whichever run does it."""
-    return f"{group}#{nth}"
+    """What everything done about one membership is about, whichever run does it: ``role of ITSM-Admins#1``."""
+    return f"{_MATTER}{group}#{nth}"
+
+
+def group_of(about: str) -> tuple[str, int] | None:
+    """Group and number of the membership that a matter is about; None where it is about something else."""
+    group, _, nth = about.removeprefix(_MATTER).rpartition("#")
+    return (group, int(nth)) if about.startswith(_MATTER) and nth.isdecimal() else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Membership:
+    """A membership with what policy says about its role."""
+
+    group: str
+    nth: int
+    role: RolePolicy
+
+    @property
+    def matter(self) -> str:
+        """What everything done about it is about."""
+        return matter(self.group, self.nth)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +93,9 @@ class Wanted:
     ours: tuple[str, ...] = ()
     #: Team of a new agent: of the first group in the order of policy that gives a role; empty where none does.
     team: str = ""
-    #: Groups whose role waits for an approval, in the order of policy.
-    asked: tuple[str, ...] = ()
+    #: What waits for an approval, in the order of policy.
+    asked: tuple[Membership, ...] = ()
+    #: Groups whose role was refused; of those in neither list, or in ``ended``, the role is given or left as it is.
     refused: tuple[str, ...] = ()
     #: Groups they are in whose grant ended by its date.
     ended: tuple[str, ...] = ()
@@ -97,7 +122,7 @@ def wanted(groups: Collection[str], stage: Stage, grants: Mapping[str, Grant], p
         roles=tuple(sorted(given)),
         ours=tuple(sorted(allowed - (as_it_is - given.keys()))),
         team=next(iter(given.values()), ""),
-        asked=tuple(sorts[GrantState.ASKED]),
+        asked=tuple(Membership(group=group, nth=grants[group].nth, role=policy.roles[group]) for group in sorts[GrantState.ASKED]),
         refused=tuple(sorts[GrantState.REFUSED]),
         ended=tuple(sorts[GrantState.ENDED]),
     )

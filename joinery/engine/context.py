@@ -12,6 +12,7 @@ import msgspec
 from joinery.domain.events import AlertRaised, Fact
 from joinery.domain.moments import from_text, to_text
 from joinery.domain.person import Person
+from joinery.domain.roles import Grant, Wanted
 from joinery.domain.tickets import (
     AddNote,
     AgentRef,
@@ -39,6 +40,8 @@ from joinery.engine.effects import REFUSED_PREFIX, Effects
 from joinery.engine.journal import Run, Step, StepState
 from joinery.engine.leash import Leash
 from joinery.engine.partition import Partition
+from joinery.engine.ports import Document
+from joinery.engine.role_book import RoleBook
 from joinery.engine.surroundings import Surroundings
 from joinery.errors import JoineryError, Waiting
 
@@ -86,6 +89,7 @@ class Context:
         self._effects = effects
         self._leash = leash
         self._around = around
+        self._roles = RoleBook(partition, run, around)
         self._inherited = inherited
         #: Steps in the order in which the recipe asked for them in this execution.
         self.asked: list[str] = []
@@ -122,6 +126,31 @@ class Context:
     def open_tickets(self) -> Mapping[str, str]:
         """Matter (as in ``about``) -> id of the ticket about it that no run has closed. It does not change while a run goes on."""
         return self._partition.head.tickets
+
+    @property
+    def grants(self) -> Mapping[str, Grant]:
+        """Group -> its last membership that was decided on, as it stands at this moment."""
+        return self._roles.grants
+
+    def wanted_roles(self) -> Wanted:
+        """Which roles the person is to have at this moment. For what an order says; a recipe branches on ``decide_roles``."""
+        return self._roles.wanted()
+
+    def decide_roles(self, name: str) -> Wanted:
+        """The same, computed once and remembered."""
+        return codec.from_document(self.step(name, lambda: codec.to_document(self._roles.wanted())), Wanted)
+
+    def remember_grant(self, name: str, group: str, grant: Grant) -> Wanted:
+        """Write down what was decided about a membership; returns which roles are wanted from then on. Done once.
+
+        A membership that has ended meanwhile, or a later one of the same group, stays as it is.
+        """
+
+        def remember() -> Document:
+            self._roles.remember(group, grant)
+            return codec.to_document(self._roles.wanted())
+
+        return codec.from_document(self.step(name, remember), Wanted)
 
     @property
     def fact(self) -> Fact:

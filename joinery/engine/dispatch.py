@@ -13,7 +13,8 @@ from joinery.domain.guard import Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
-from joinery.engine import codec
+from joinery.domain.roles import with_endings
+from joinery.engine import codec, granting
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
@@ -63,9 +64,8 @@ class Dispatcher:
         partition = self.open_partition(envelope.session_id)
         if partition.is_new and envelope.kind is EnvelopeKind.WAKE:
             return
-        again = partition.head.look_again_at
         trouble: TryLater | Refused | None = None
-        if envelope.kind is EnvelopeKind.LOOK or (again is not None and again <= self.clock.now()):
+        if envelope.kind is EnvelopeKind.LOOK or granting.is_due(partition.head, self.clock.now()):
             try:
                 self._look(partition, envelope, enqueued_at)
             except StoreUnavailable:
@@ -146,11 +146,12 @@ class Dispatcher:
         if not identity.may_be_acted_upon:
             # This look may be the stale one: what was in doubt before is looked at once more.
             again = now + self._second_look if head.known.doubts else None
-            partition.head = replace(head, known=replace(known, doubts={}), identity=identity, look_again_at=again)
+            left_alone = replace(head, known=replace(known, doubts={}), identity=identity, look_again_at=again)
+            partition.head = granting.with_grants(left_alone, head.grants, now)
             self._tell(partition, envelope, "left alone", f"{identity.kind}: {identity.proof}", sighting, head.known)
             return
         self._release(partition)
-        reading = interpret(known, sighting, self.policy, now)
+        reading = with_endings(interpret(known, sighting, self.policy, now), head.grants, now)
         again = reading.look_again_at
         if again is None and head.look_again_at is not None and head.look_again_at > now:
             again = head.look_again_at
@@ -163,6 +164,8 @@ class Dispatcher:
         undecided = bool({Verdict.SHADOW, Verdict.HOLD} & set(verdicts)) and Verdict.ACT not in verdicts
         self.gate.end_hold(partition, verdicts, envelope)
         self._settle_baseline(partition, reading, now, undecided=undecided)
+        came_to = () if undecided else zip(reading.facts, verdicts, strict=True)
+        partition.head = granting.after_decision(partition.head, came_to, self.policy, now)
         self.gate.count_active(partition)
         if undecided:
             # The same facts will be read from every look until something changes; they are recorded once.

@@ -49,8 +49,7 @@ class Gate:
         ``standing``: the workflows of all facts of this look. Raises LostRace or StoreUnavailable.
         """
         workflow, run_id = run
-        takes_slots = workflow in self.policy.breaker.workflows
-        if not takes_slots and isinstance(fact, _STRIKE_NOBODY):
+        if self._strikes_nobody(workflow, fact):
             return None
         change = self.held.get(partition.name) if partition.head.held else None
         before = partition.head.known.baseline
@@ -78,6 +77,13 @@ class Gate:
         cause = f"{known}the breaker holds every further {workflow} run; `joinery held list` shows whom, and what can be done"
         partition.alert(f"{workflow} is held: {full}", cause=cause)
         return Verdict.HOLD
+
+    def passes(self, workflow: str, fact: Fact, person: Person, before: Person | None) -> bool:
+        """Whether the breaker lets this through whatever it counts."""
+        return self._strikes_nobody(workflow, fact) or self._is_urgent(person, before)
+
+    def _strikes_nobody(self, workflow: str, fact: Fact) -> bool:
+        return workflow not in self.policy.breaker.workflows and isinstance(fact, _STRIKE_NOBODY)
 
     def _is_urgent(self, *people: Person | None) -> bool:
         return any(set(self.policy.breaker.urgent_groups) & person.groups for person in people if person is not None)

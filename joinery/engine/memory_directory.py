@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from joinery.domain.person import Absence, Person, Sighting
-from joinery.engine.ports import Clock, DeltaPage, LinkExpired, WatchedGroup
+from joinery.engine.ports import Clock, DeltaPage, GroupTraits, LinkExpired, WatchedGroup
+from joinery.errors import Refused
 
 #: When people are deleted if no clock is given.
 _SOME_DAY = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -21,6 +22,7 @@ class _Group:
     name: str
     #: Direct members: ids of people or of groups.
     members: set[str] = field(default_factory=set)
+    traits: GroupTraits = field(default_factory=GroupTraits)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +65,7 @@ class MemoryDirectory:
         with self._lock:
             for group_id, group in self._groups.items():
                 if person.id in group.members and group_id not in person.groups:
-                    self.remove_member(group_id, person.id)
+                    self.end_membership(group_id, person.id)
             self._people[person.id] = person.evolve(groups=frozenset())
             self._deleted.pop(person.id, None)
             self._log.append(_Change(person=person.id))
@@ -125,8 +127,13 @@ class MemoryDirectory:
             self._groups[group_id].members.add(member_id)
             self._log_member(group_id, member_id)
 
-    def remove_member(self, group_id: str, member_id: str) -> None:
-        """A person or a group is no direct member any longer."""
+    def put_traits(self, group_id: str, **traits: bool) -> None:
+        """From now on the port refuses to edit the group, and says what it is; tests still can."""
+        with self._lock:
+            self._groups[group_id].traits = GroupTraits(**traits)
+
+    def end_membership(self, group_id: str, member_id: str) -> None:
+        """A person or a group is no direct member any longer, whatever kind of group it is."""
         with self._lock:
             self._groups[group_id].members.discard(member_id)
             self._log_member(group_id, member_id)
@@ -208,6 +215,22 @@ class MemoryDirectory:
                     if change.group in wanted:
                         (unclear if change.unclear else people)[change.group if change.unclear else change.person] = None
             return self._page("groups", list(people), list(unclear), since, until, offset)
+
+    def group_traits(self, group_id: str) -> GroupTraits:
+        """What ``put_traits`` said."""
+        with self._lock:
+            self._called("group_traits")
+            return self._groups[group_id].traits if group_id in self._groups else GroupTraits(there=False)
+
+    def remove_member(self, group_id: str, person_id: str) -> None:
+        """End a direct membership; refused for a group whose traits forbid it."""
+        with self._lock:
+            self._called("remove_member")
+            group = self._groups.get(group_id)
+            if group is not None and group.traits != GroupTraits():
+                raise Refused("insufficient privileges to complete the operation")
+            if group is not None and person_id in group.members:
+                self.end_membership(group_id, person_id)
 
     def people_in(self, group_id: str) -> frozenset[str]:
         """Ids of all people in the group, through nesting; empty if the group is gone."""

@@ -47,8 +47,8 @@ FACT_MEETS_RUN: dict[type[Fact], tuple[Overlap, ...]] = {
     Completed: (_C, _C, _Q, _Q, _C, _Q),
     Moved: (_Q, _M, _Q, _Q, _Q, _Q),
     Renamed: (_C, _C, _M, _C, _C, _Q),
-    # What was asked for under other groups is not wanted any more; the new run asks for what is.
-    RolesChanged: (_Q, _Q, _Q, _W, _Q, _Q),
+    # The new run is about everything that is wanted now: it goes on with what was asked for and still stands, and withdraws the rest.
+    RolesChanged: (_Q, _Q, _Q, _S, _Q, _Q),
 }
 
 

@@ -98,9 +98,9 @@ class Directory(Protocol):
         """Why members of a group may not be editable. Raises TryLater or Refused."""
 
     def remove_member(self, group_id: str, person_id: str) -> None:
-        """End a direct membership; one that is not there is fine. The one write to the directory: only the membership, never the account.
+        """End a direct membership; one that is not there, or nested only, stays as it is: a look tells. It never touches the account.
 
-        Raises TryLater, Refused (no permission, nested membership) or OutcomeUnknown.
+        Raises TryLater, Refused (the group's traits, no permission) or OutcomeUnknown.
         """
 
     def people_in(self, group_id: str) -> frozenset[str]:

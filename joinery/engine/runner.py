@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from joinery.domain.events import Left, Returned, RolesChanged
+from joinery.domain.events import Left, Returned
 from joinery.domain.guard import Pauses
 from joinery.domain.tickets import AddNote, FindUser, OpenTicket, TicketRef
 from joinery.engine import codec
@@ -30,7 +30,6 @@ _REPORTED = " (reported)"
 #: Kind of the fact that stopped a run -> what its tickets say.
 _STOPPED = {
     Returned.kind: "the person is back",
-    RolesChanged.kind: "the person's groups changed again",
 }
 
 

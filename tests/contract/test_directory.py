@@ -12,12 +12,13 @@ import pytest
 
 from adapters.graph.client import GraphClient
 from adapters.graph.directory import GraphDirectory
+from adapters.graph.members import membership
 from adapters.graph.token import ClientCredentials
 from joinery.domain.person import Absence, Manager, Person
 from joinery.engine.memory import FakeClock
 from joinery.engine.memory_directory import MemoryDirectory
-from joinery.engine.ports import DeltaPage, Directory, LinkExpired, WatchedGroup
-from joinery.errors import TryLater
+from joinery.engine.ports import DeltaPage, Directory, GroupTraits, LinkExpired, WatchedGroup
+from joinery.errors import OutcomeUnknown, Refused, TryLater
 from simulators.graph import PretendGraph, create_graph
 
 BASE = "http://graph.local"
@@ -41,6 +42,7 @@ class World(Protocol):
     def remove(self, group: str, member: str) -> None: ...
     def expire_links(self) -> None: ...
     def break_once(self) -> None: ...
+    def uneditable(self, group: str, trait: str) -> None: ...
 
 
 class MemoryWorld:
@@ -83,13 +85,16 @@ class MemoryWorld:
         self.directory.add_member(group, member)
 
     def remove(self, group: str, member: str) -> None:
-        self.directory.remove_member(group, member)
+        self.directory.end_membership(group, member)
 
     def expire_links(self) -> None:
         self.directory.expire_links()
 
     def break_once(self) -> None:
         self.directory.fail(TryLater("not now"))
+
+    def uneditable(self, group: str, trait: str) -> None:
+        self.directory.put_traits(group, **{trait: True})
 
 
 class GraphWorld:
@@ -180,6 +185,9 @@ class GraphWorld:
     def break_once(self) -> None:
         self.fault(fault="status", status=500)
 
+    def uneditable(self, group: str, trait: str) -> None:
+        self._do("PATCH", f"/groups/{group}", TRAITS[trait])
+
     def fault(self, **rule: Any) -> None:
         self._own("PUT", "/_faults", [{"match": {}, **rule}])
 
@@ -194,6 +202,14 @@ class GraphWorld:
         assert reply.is_success, reply.text
         return reply
 
+
+#: What makes a group one that cannot be edited, in Graph's words.
+TRAITS: dict[str, dict[str, Any]] = {
+    "dynamic": {"groupTypes": ["DynamicMembership"], "membershipRule": 'user.department -eq "Sales"'},
+    "synced": {"onPremisesSyncEnabled": True},
+    "role_assignable": {"isAssignableToRole": True},
+    "mail_enabled": {"mailEnabled": True},
+}
 
 WORLDS: dict[str, Callable[[int], MemoryWorld | GraphWorld]] = {"memory": MemoryWorld, "graph": GraphWorld}
 
@@ -578,3 +594,71 @@ def test_a_replica_that_does_not_know_a_new_person_yet_is_absence_without_eviden
     seen = graph_world.directory.look(ann, [staff])
     assert isinstance(seen, Person)
     assert seen.groups == {staff}
+
+
+# --- editing a group
+
+
+def test_a_membership_ends_and_the_account_stays(world: World) -> None:
+    ann, staff, other = world.person("Ann"), world.group("staff"), world.group("other")
+    world.add(staff, ann)
+    world.add(other, ann)
+    world.directory.remove_member(staff, ann)
+    seen = world.directory.look(ann, [staff, other])
+    assert isinstance(seen, Person)
+    assert (seen.account_enabled, seen.groups) == (True, {other})
+
+
+def test_a_membership_that_is_not_there_or_only_nested_stays_as_it_is(world: World) -> None:
+    ann, outer, inner = world.person("Ann"), world.group("outer"), world.group("inner")
+    world.add(outer, inner)
+    world.add(inner, ann)
+    world.directory.remove_member(outer, ann)
+    world.directory.remove_member(world.group("empty"), ann)
+    world.directory.remove_member(NOBODY, ann)
+    seen = world.directory.look(ann, [outer, inner])
+    assert isinstance(seen, Person) and seen.groups == {outer, inner}
+
+
+def test_an_ordinary_group_can_be_edited_and_one_that_is_gone_is_not_there(world: World) -> None:
+    assert world.directory.group_traits(world.group("staff")) == GroupTraits()
+    assert world.directory.group_traits(NOBODY) == GroupTraits(there=False)
+
+
+@pytest.mark.parametrize("trait", sorted(TRAITS))
+def test_a_group_that_cannot_be_edited_says_why_and_refuses(world: World, trait: str) -> None:
+    ann, staff = world.person("Ann"), world.group("staff")
+    world.add(staff, ann)
+    world.uneditable(staff, trait)
+    assert world.directory.group_traits(staff) == GroupTraits(**{trait: True})
+    with pytest.raises(Refused):
+        world.directory.remove_member(staff, ann)
+    seen = world.directory.look(ann, [staff])
+    assert isinstance(seen, Person) and seen.groups == {staff}
+
+
+def test_a_group_with_a_mailbox_of_its_own_kind_can_be_edited(graph_world: GraphWorld) -> None:
+    team = graph_world.group("team")
+    graph_world._do("PATCH", f"/groups/{team}", {"groupTypes": ["Unified"], "mailEnabled": True})
+    assert graph_world.directory.group_traits(team) == GroupTraits()
+
+
+def test_what_is_deleted_is_the_membership_and_never_the_member(graph_world: GraphWorld) -> None:
+    """Graph deletes the user where the path of a DELETE does not end in /$ref."""
+    ann, staff = graph_world.person("Ann"), graph_world.group("staff")
+    graph_world.add(staff, ann)
+    graph_world.calls()
+    graph_world.directory.remove_member(staff, ann)
+    assert graph_world.calls() == [f"DELETE /v1.0/groups/{staff}/members/{ann}/$ref"]
+    assert membership(staff, ann).endswith("/$ref")
+
+
+def test_a_removal_whose_answer_was_lost_is_unknown_and_may_be_repeated(graph_world: GraphWorld) -> None:
+    ann, staff = graph_world.person("Ann"), graph_world.group("staff")
+    graph_world.add(staff, ann)
+    graph_world.fault(fault="status", status=500, match={"method": "DELETE"})
+    with pytest.raises(OutcomeUnknown):
+        graph_world.directory.remove_member(staff, ann)
+    graph_world.directory.remove_member(staff, ann)
+    seen = graph_world.directory.look(ann, [staff])
+    assert isinstance(seen, Person) and seen.groups == frozenset()

@@ -56,7 +56,7 @@ def group_news(world: CrashingWorld) -> None:
     world.put(PERSON)
     world.look_group("ITSM-NewJoiner")
     world.minutes(30)
-    world.directory.remove_member("g-itsm-newjoiner", "ada")
+    world.directory.end_membership("g-itsm-newjoiner", "ada")
     world.look_group("ITSM-NewJoiner")
     world.minutes(2)
 

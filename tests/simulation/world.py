@@ -369,7 +369,7 @@ class Simulation:
             case "enter":
                 directory.add_member(f"g-{act.group}".lower(), identity)
             case "exit":
-                directory.remove_member(f"g-{act.group}".lower(), identity)
+                directory.end_membership(f"g-{act.group}".lower(), identity)
             case "delete":
                 directory.soft_delete(identity)
             case "restore":

@@ -42,7 +42,7 @@ def test_members_that_were_named_are_looked_at_and_nobody_else() -> None:
 def test_without_names_whoever_differs_is_looked_at() -> None:
     world = world_with("bob")
     world.directory.add_member(GROUP, "ada")
-    world.directory.remove_member(GROUP, "bob")
+    world.directory.end_membership(GROUP, "bob")
     world.look_group("ITSM-NewJoiner")
     assert looked_at(world) == {"ada", "bob"}
     world.pass_time(minutes=5)
@@ -93,7 +93,7 @@ def test_a_deleted_group_lets_everybody_go() -> None:
 def test_the_index_of_holders_follows_the_looks() -> None:
     world = world_with("ada")
     assert [row.name for row in world.store.list_index(HOLDERS)] == [f"{GROUP}|person:ada"]
-    world.directory.remove_member(GROUP, "ada")
+    world.directory.end_membership(GROUP, "ada")
     world.look("ada")
     assert world.store.list_index(HOLDERS) == ()
 

@@ -192,7 +192,7 @@ def test_leaving_the_joiner_group_and_entering_it_again_after_an_erasure_starts_
     for members in ((), (JOINERS,)):
         world.directory.change("ada")
         group = f"g-{JOINERS}".lower()
-        (world.directory.add_member if members else world.directory.remove_member)(group, "ada")
+        (world.directory.add_member if members else world.directory.end_membership)(group, "ada")
         world.look("ada")
         world.pass_time(minutes=20)
     assert statuses(world) == [("joiner", "verified")]

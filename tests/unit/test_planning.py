@@ -1,0 +1,131 @@
+"""A plan is the product itself on a copy: the same facts, recipes and texts, and nothing stored or touched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from joinery.domain.events import Left, LeftHow
+from joinery.domain.guard import Verdict
+from joinery.domain.person import Absence, Person, Sighting
+from joinery.domain.policy import BreakerPolicy, Policy, Ring, WorkflowPolicy
+from joinery.domain.tickets import OpenTicket
+from joinery.engine.retry import EngineTiming
+from joinery.planning import Planner, StoredDirectory
+from joinery.testing import DEPLOYMENT, TENANT, World, everyone, person
+from workflows import CATALOGUE
+
+ADA = f"{TENANT}|person:ada"
+
+
+def world_with_ada(policy: Policy | None = None) -> World:
+    world = World(policy)
+    world.put(person("ada", groups=("ITSM-NewJoiner",)))
+    world.look("ada")
+    world.pass_time(hours=50)
+    return world
+
+
+def planner(world: World, policy: Policy | None = None) -> Planner:
+    return Planner(
+        store=world.store,
+        directory=StoredDirectory(world.store, TENANT),
+        policy=policy or world.policy,
+        catalogue=CATALOGUE,
+        clock=world.clock,
+        tenant=TENANT,
+        deployment=DEPLOYMENT,
+        timing=EngineTiming(),
+    )
+
+
+def ada(world: World) -> Person:
+    seen = world.app.reads.find("ada")[0].person
+    assert seen is not None
+    return seen
+
+
+def test_what_is_planned_is_what_happens_step_by_step() -> None:
+    world = world_with_ada()
+    plan = planner(world).plan(ADA, ada(world).evolve(account_enabled=False))
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    world.pass_time(minutes=2)
+    happened = world.runs()[-1]
+    (planned,) = plan.runs
+    assert (planned.workflow, planned.verdict, planned.fact) == ("leaver", Verdict.ACT, Left(how=LeftHow.DISABLED))
+    assert [step.name for step in planned.steps] == [step.name for step in happened.steps]
+    ticket = next(step.order for step in planned.steps if isinstance(step.order, OpenTicket))
+    filed = world.desk.tickets[-1]
+    assert (ticket.summary, ticket.details) == (filed.summary.partition(" [")[0], filed.details)
+    assert plan.why == "the account was disabled"
+
+
+def test_a_plan_stores_nothing_touches_nothing_and_asks_nobody() -> None:
+    world = world_with_ada()
+    before, calls, looks = world.store.read(ADA), len(world.desk.calls), world.queue.waiting()
+    for sighting in (ada(world), Absence(id="ada", soft_deleted=True), ada(world).evolve(groups=frozenset({"ITSM-Admins"}))):
+        planner(world).plan(ADA, sighting)
+    assert world.store.read(ADA) == before
+    assert (len(world.desk.calls), world.queue.waiting()) == (calls, looks)
+    assert len(world.runs()) == 1
+
+
+def test_what_has_to_last_says_when_it_would_be_believed() -> None:
+    world = world_with_ada()
+    plan = planner(world).plan(ADA, Absence(id="ada", soft_deleted=False))
+    assert plan.believed_at == world.clock.now() + timedelta(seconds=60)
+    assert plan.runs[0].fact == Left(how=LeftHow.GONE)
+
+
+def test_nothing_new_plans_nothing_and_says_why() -> None:
+    world = world_with_ada()
+    plan = planner(world).plan(ADA, ada(world))
+    assert (plan.runs, plan.recorded, plan.why) == ((), (), "nothing that matters changed")
+    shared = planner(world).plan(ADA, ada(world).evolve(employee_type="Service", account_enabled=False))
+    assert shared.runs == () and shared.why.startswith("service")
+
+
+def test_a_plan_for_somebody_new_says_what_joining_would_do() -> None:
+    world = World()
+    plan = planner(world).plan(f"{TENANT}|person:eve", person("eve", groups=("ITSM-NewJoiner",)))
+    assert [run.workflow for run in plan.runs] == ["joiner"]
+    assert plan.believed_at is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (lambda policy: replace(policy, workflows={"leaver": WorkflowPolicy(ring=Ring.SHADOW)}), Verdict.SHADOW),
+        (lambda policy: replace(policy, workflows={"leaver": WorkflowPolicy(ring=Ring.OFF)}), Verdict.RECORD),
+        (lambda policy: replace(policy, breaker=BreakerPolicy(hourly_min=0, hourly_share=0)), Verdict.HOLD),
+    ],
+)
+def test_ring_and_breaker_are_asked_as_they_are(change: Callable[[Policy], Policy], verdict: Verdict) -> None:
+    world = world_with_ada()
+    for _ in range(2):
+        # Twice: asking takes no slot.
+        plan = planner(world, change(everyone())).plan(ADA, ada(world).evolve(account_enabled=False))
+        assert [run.verdict for run in plan.runs] == [verdict]
+
+
+def test_an_open_run_that_a_fact_would_meet_is_named_with_what_becomes_of_it() -> None:
+    world = World()
+    world.app.pauses.pause("joiner", "not today")
+    world.put(person("ada", groups=("ITSM-NewJoiner",)))
+    world.look("ada")
+    world.pass_time(minutes=5)
+    plan = planner(world).plan(ADA, ada(world).evolve(account_enabled=False))
+    assert [list((run.meets or {}).values()) for run in plan.runs] == [["supersede"]]
+
+
+def test_a_plan_takes_well_under_a_second() -> None:
+    world = world_with_ada()
+    sighting: Sighting = ada(world).evolve(account_enabled=False)
+    began = time.perf_counter()
+    planner(world).plan(ADA, sighting)
+    assert time.perf_counter() - began < 1
