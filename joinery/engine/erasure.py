@@ -183,6 +183,8 @@ class Eraser:
 
 def _still_open(snapshot: Snapshot) -> Iterator[str]:
     """What still needs to know who the person is."""
+    if (whole_head(snapshot) or {}).get(KNOWN, {}).get("doubts"):
+        yield "a change of theirs is not believed yet, and what it changed from would be forgotten; the next look decides it"
     for row in snapshot.rows:
         if row.name.startswith("check."):
             check = codec.from_document(row.data, Check)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from joinery.domain.events import Joined
 from joinery.domain.person import Sighting
 from joinery.domain.policy import Ring, WorkflowPolicy
 from joinery.engine.envelope import Envelope, EnvelopeKind, person_subject
@@ -18,6 +19,7 @@ from joinery.engine.ports import Commit
 from joinery.engine.retry import EngineTiming
 from joinery.errors import LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
 from joinery.testing import TENANT, World, everyone, person
+from workflows import CATALOGUE
 
 ADA = person("ada", groups=("ITSM-NewJoiner",))
 
@@ -452,8 +454,8 @@ def test_a_run_is_listed_once_whatever_was_written_before_a_commit_that_never_ca
     assert failed and len(world.runs()) == 1
 
 
-def test_role_changes_moves_and_renames_are_recorded_and_start_nothing() -> None:
-    world = World()
+def test_facts_without_a_recipe_are_recorded_and_start_nothing() -> None:
+    world = World(catalogue={Joined: CATALOGUE[Joined]})
     world.put(person("ada"))
     world.look("ada")
     world.put(person("ada", department="Legal", display_name="Ada L.", groups=("ITSM-Admins",)))

@@ -183,6 +183,7 @@ def test_after_that_look_a_change_means_what_it_always_meant() -> None:
     world.look("ada")
     world.directory.change("ada", department="Legal")
     world.look("ada")
+    world.pass_time(minutes=20)
     told = [line.record.detail["fact"]["is"] for line in world.audit("ada") if line.record.action == "fact"]
     assert told == ["Joined", "Moved"]
 
@@ -348,7 +349,9 @@ def test_a_person_who_is_handled_in_the_same_moment_is_erased_and_loses_nothing(
 
     eraser = world.app.upkeep.eraser
     eraser._store = Busy()  # type: ignore[assignment]  # the store, with somebody else at work
-    eraser.erase(ADA, reason="x", by="kim")
+    assert "not believed yet" in eraser.erase(ADA, reason="x", by="kim").blocked_by[0]
+    world.pass_time(hours=1)
+    assert eraser.erase(ADA, reason="x", by="kim").blocked_by == ()
     assert "Moved" in [line.record.detail["fact"]["is"] for line in world.audit("ada") if line.record.action == "fact"]
     assert world.app.reads.find("Ada Lovelace") == ()
     assert verified(world)

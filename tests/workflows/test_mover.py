@@ -128,7 +128,8 @@ def test_an_empty_field_filled_soon_after_joining_is_no_move() -> None:
     world.look("ada")
     world.pass_time(hours=1)
     changed(world, manager=GRACE)
-    assert statuses(world) == [("joiner", "verified")] and tickets(world, "move") == []
+    assert statuses(world) == [("joiner", "verified"), ("renamer", "verified")] and tickets(world, "move") == []
+    assert world.desk.users[0].manager_address == GRACE.mail
 
 
 def test_who_moved_from_where_is_in_no_audit_entry_and_no_reason() -> None:
