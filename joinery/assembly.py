@@ -10,6 +10,7 @@ from joinery.app import App, SubscriptionUrls
 from joinery.domain.events import AlertRaised, Left
 from joinery.domain.policy import Policy
 from joinery.engine.alerts import AlertDesk, LogOnly
+from joinery.engine.approvals import Asker
 from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.checks import LateChecks
 from joinery.engine.dispatch import Dispatcher
@@ -23,6 +24,7 @@ from joinery.engine.operations import OperatorLog
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
+from joinery.engine.people import DirectoryPeople
 from joinery.engine.ports import (
     AlertSink,
     Clock,
@@ -93,7 +95,12 @@ def assemble(
         randomness=randomness,
         timing=timing,
         deployment=deployment,
-        around=Surroundings(policy=policy, directory=directory, groups=groups),
+        around=Surroundings(
+            policy=policy,
+            directory=directory,
+            groups=groups,
+            asker=Asker(people=DirectoryPeople(directory, groups), policy=policy, store=store, clock=clock),
+        ),
     )
 
     breaker = Breaker(store=store, clock=clock, policy=policy.breaker)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import EnsureApprover, FindUser, OpenTicket, Order, ReadBack, Result, TicketRef, UserRef
+from joinery.domain.tickets import EnsureApprover, FindUser, OpenTicket, Order, ReadBack, Result, TicketRef, TicketState, UserRef
 from joinery.engine import codec
 from joinery.engine.journal import Check, Run, Step, StepState, effect_key, shared_by
 from joinery.engine.partition import Partition
@@ -147,11 +147,17 @@ class Effects:
             return self._not_read(step, error)
         return self._remember_verification(step, seen)
 
+    def ticket_state(self, ticket_id: str) -> TicketState:
+        """Where a ticket's approval stands. Raises Waiting while we may not act, else what the desk raises."""
+        self._may_act()
+        return self._desk.ticket_state(ticket_id)
+
     # --- the protocol's parts ---
 
     def _create(self, step: Step, order: Order) -> Step:
         # What an earlier run made may be old, and only a thorough look finds it.
-        earlier = bool(step.about) and bool(self._run.supersedes or step.about in self._partition.head.tickets)
+        known = step.asks == OpenTicket.__name__ and step.about in self._partition.head.tickets
+        earlier = bool(step.about) and bool(self._run.supersedes or known)
         found = self._desk.find(order, step.key, quick=step.tries == 0 and not earlier)
         if found:
             return self._adopt(step, order, found[0])
