@@ -10,9 +10,11 @@ from joinery.app import App, SubscriptionUrls
 from joinery.domain.events import AlertRaised, Left
 from joinery.domain.policy import Policy
 from joinery.engine.alerts import AlertDesk, LogOnly
+from joinery.engine.answers import AnswerPost
 from joinery.engine.approvals import Asker
 from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.checks import LateChecks
+from joinery.engine.desk_door import DeskDoor
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
 from joinery.engine.erasure import Eraser
@@ -60,6 +62,7 @@ class Ports:
     subscriptions: Subscriptions
     intake: Intake
     seals: SealLog
+    desk_door: DeskDoor = field(default_factory=DeskDoor)
     alerts: AlertSink = field(default_factory=LogOnly)
     #: Makes what was deleted unreadable in the store's files, where it has any.
     shred: Callable[[], None] = lambda: None
@@ -117,6 +120,7 @@ def assemble(
         deployment=deployment,
         leave_workflow=catalogue[Left].name if Left in catalogue else None,
     )
+    answers = AnswerPost(store=store, queue=queue, desk=desk, clock=clock)
     dispatcher = Dispatcher(
         open_partition=open_partition,
         store=store,
@@ -128,6 +132,7 @@ def assemble(
         checks=checks,
         pauses=pauses,
         gate=Gate(store=store, policy=policy, breaker=breaker, held=held, clock=clock),
+        answers=answers,
         clock=clock,
         timing=timing,
         deployment=deployment,
@@ -140,6 +145,8 @@ def assemble(
         queue=queue,
         intake=ports.intake,
         dispatcher=dispatcher,
+        answers=answers,
+        desk_door=ports.desk_door,
         group_looks=GroupLooks(store=store, queue=queue, directory=directory, groups=groups, clock=clock),
         groups=groups,
         sweeper=Sweeper(tenant=tenant, store=store, queue=queue, directory=directory, groups=groups, clock=clock),

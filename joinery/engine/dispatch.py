@@ -15,12 +15,14 @@ from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
 from joinery.domain.roles import with_endings
 from joinery.engine import codec, granting
+from joinery.engine.answers import MOVED_ON, AnswerPost
+from joinery.engine.asking import wake
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate
 from joinery.engine.groups import HOLDERS, GroupBook
-from joinery.engine.journal import Run, RunStatus, run_id
+from joinery.engine.journal import Head, Run, RunStatus, run_id
 from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
@@ -51,15 +53,18 @@ class Dispatcher:
     checks: LateChecks
     pauses: PauseBoard
     gate: Gate
+    answers: AnswerPost
     clock: Clock
     timing: EngineTiming
     deployment: str
 
     def handle(self, envelope: Envelope) -> None:
-        """Handle a ``look`` or a ``wake``. Raises TryLater or Refused from the directory, LostRace, StoreUnavailable."""
+        """Handle a ``look``, a ``wake`` or an ``answer``. Raises TryLater or Refused from the directory, LostRace, StoreUnavailable."""
         stop_at = self.clock.monotonic() + self.timing.work_budget.total_seconds()
         partition = self.open_partition(envelope.session_id)
         if partition.is_new and envelope.kind is EnvelopeKind.WAKE:
+            return
+        if envelope.kind is EnvelopeKind.ANSWER and not self._wakes_question(partition, envelope):
             return
         trouble: TryLater | Refused | None = None
         if envelope.kind is EnvelopeKind.LOOK or granting.is_due(partition.head, self.clock.now()):
@@ -79,6 +84,14 @@ class Dispatcher:
         partition.settle()
         if trouble is not None:
             raise trouble
+
+    def _wakes_question(self, partition: Partition, envelope: Envelope) -> bool:
+        """Whether a run waits for an approval on the ticket that an answer is about; it looks again then."""
+        moved_on = envelope.at if envelope.cause == MOVED_ON else None
+        if wake(partition, envelope.about, moved_on=moved_on):
+            return True
+        self.answers.forget(envelope.about, partition.name)
+        return False
 
     # --- look and decide ---
 
@@ -101,11 +114,24 @@ class Dispatcher:
         explained = self._explains(partition, sighting)
         self._decide(partition, sighting, envelope)
         self._remember_groups(partition, head.known.seen, sighting, ids)
+        self._tell_questions(partition, head, sighting)
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
         if envelope.kind is EnvelopeKind.LOOK and not envelope.again and not explained and partition.head.look_again_at is None:
             # By message, not by the head: most hints that show nothing new are repeats, and those shall cost no write.
             partition.send_look(self.clock.now() + self._second_look)
+
+    def _tell_questions(self, partition: Partition, before: Head, sighting: Sighting) -> None:
+        """Approvals go to the manager of now, and not to somebody who can no longer be asked: let them look again."""
+        seen = before.known.seen
+        gone = partition.head.episode.stage is Stage.LEFT and before.episode.stage is not Stage.LEFT
+        if isinstance(sighting, Person) and seen is not None:
+            if _manager_of(seen) != _manager_of(sighting):
+                wake(partition)
+            away = frozenset(self.policy.approvals.away_groups)
+            gone = gone or bool((sighting.groups - seen.groups) & away) or (seen.account_enabled and not sighting.account_enabled)
+        if gone:
+            partition.afterwards(lambda: self.answers.asked_is_gone(sighting.id))
 
     def _explains(self, partition: Partition, sighting: Sighting) -> bool:
         """Whether a look shows what a hint was about: something new, and not what may be older than what a look a moment ago showed.
@@ -302,6 +328,10 @@ class Dispatcher:
         for run in list(partition.runs.values()):
             if run.waiting_for.startswith(_HELD):
                 partition.save_run(renew(run, due=None, waiting_for=""))
+
+
+def _manager_of(person: Person) -> str:
+    return person.manager.id if person.manager else ""
 
 
 def _digest(situation: Document) -> str:
