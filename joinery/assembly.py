@@ -22,6 +22,7 @@ from joinery.engine.gate import Gate
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.health import Health
+from joinery.engine.memberships import MembershipEnder
 from joinery.engine.operations import OperatorLog
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import Partition
@@ -103,6 +104,7 @@ def assemble(
             directory=directory,
             groups=groups,
             asker=Asker(people=DirectoryPeople(directory, groups), policy=policy, store=store, clock=clock),
+            memberships=MembershipEnder(directory=directory, groups=groups, clock=clock),
         ),
     )
 

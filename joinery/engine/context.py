@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast, overload
@@ -13,7 +13,7 @@ from joinery.domain.approvers import Approval
 from joinery.domain.events import AlertRaised, Fact
 from joinery.domain.moments import from_text, to_text
 from joinery.domain.person import Person
-from joinery.domain.roles import Grant, Wanted
+from joinery.domain.roles import Grant, Membership, Removal, Wanted
 from joinery.domain.tickets import (
     AddNote,
     AgentRef,
@@ -42,6 +42,7 @@ from joinery.engine.asking import Question, inherited, part
 from joinery.engine.effects import REFUSED_PREFIX, Effects
 from joinery.engine.journal import APPROVAL, SLEEP, VALUE, Run, Step, StepState
 from joinery.engine.leash import Leash
+from joinery.engine.memberships import MEMBERSHIP
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Document
 from joinery.engine.role_book import RoleBook
@@ -82,6 +83,7 @@ class Context:
         leash: Leash,
         *,
         around: Surroundings,
+        roles: RoleBook,
         inherited: tuple[TicketRef, ...] = (),
     ) -> None:
         self._partition = partition
@@ -89,7 +91,7 @@ class Context:
         self._effects = effects
         self._leash = leash
         self._around = around
-        self._roles = RoleBook(partition, run, around)
+        self._roles = roles
         #: Tickets of the runs that this one overtook.
         self.inherited_tickets = inherited
         #: Steps in the order in which the recipe asked for them in this execution.
@@ -132,17 +134,38 @@ class Context:
         """The same, computed once and remembered."""
         return codec.from_document(self.step(name, lambda: codec.to_document(self._roles.wanted())), Wanted)
 
-    def remember_grant(self, name: str, group: str, grant: Grant) -> Wanted:
-        """Write down what was decided about a membership; returns which roles are wanted from then on. Done once.
+    def remember_answer(self, name: str, membership: Membership, approval: Approval, ticket: TicketRef) -> Wanted:
+        """Write down what was decided about a membership, with the evidence; returns which roles are wanted from then on. Done once.
 
-        A membership that has ended meanwhile, or a later one of the same group, stays as it is.
+        A membership that has ended meanwhile stays ended.
         """
 
         def remember() -> Document:
-            self._roles.remember(group, grant)
+            self._roles.answered(membership, approval, ticket.id)
             return codec.to_document(self._roles.wanted())
 
         return codec.from_document(self.step(name, remember), Wanted)
+
+    def limit_grants(self, name: str, groups: Iterable[str], until: datetime) -> None:
+        """What these memberships gave ends at that moment at the latest, whatever becomes of them. Done once."""
+        self.step(name, lambda: self._roles.limit(groups, until))
+
+    def end_membership(self, name: str, group: str, *, remove: bool) -> Removal:
+        """Whether a membership can be ended, and with ``remove`` end it where it can. Raises Waiting."""
+        with self._leash.engine():
+            self._claim(name, None, asks=MEMBERSHIP)
+            step = self._steps.get(name) or Step(n=len(self._steps) + 1, name=name, asks=MEMBERSHIP)
+            if step.state is not StepState.DONE:
+                self._interruptible(self._effects.may_act)
+                ender = self._around.memberships
+                step = self._interruptible(lambda: ender.settle(self._partition, self._run, step, group, remove=remove))
+                self._interruptible(self._partition.commit)
+            return Removal(step.result)
+
+    def report(self, name: str, why: str, *, cause: str) -> None:
+        """Tell whoever watches the alerts, once: ids and rules only; ``cause`` is the same text for everything that one remedy mends."""
+        if self._run.mode == "live":
+            self.step(name, lambda: self._partition.alert(why, cause=cause, run=self._run.id, step=name))
 
     @property
     def fact(self) -> Fact:

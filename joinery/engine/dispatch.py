@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from joinery.domain.changes import Known, Reading, Stage, interpret
-from joinery.domain.events import Fact
-from joinery.domain.guard import Verdict
+from joinery.domain.events import Fact, RolesChanged
+from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
-from joinery.domain.roles import with_endings
+from joinery.domain.roles import apart, with_endings
 from joinery.engine import codec, granting
 from joinery.engine.answers import MOVED_ON, AnswerPost
 from joinery.engine.asking import wake
@@ -27,7 +27,7 @@ from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Directory, Document, StateStore
-from joinery.engine.recipes import Catalogue
+from joinery.engine.recipes import Catalogue, Workflow
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.errors import Refused, StoreUnavailable, TryLater
@@ -227,6 +227,21 @@ class Dispatcher:
             # Nothing starts, but what is open may have been about somebody who is no more, or lacked what is known now.
             meet(partition, fact, person, by=fact.kind)
             return Verdict.RECORD
+        parts = apart(fact, self.policy) if isinstance(fact, RolesChanged) and decision.verdict is Verdict.ACT else (fact,)
+        verdicts = [self._begin(partition, workflow, part, decision, reading, person, envelope) for part in parts]
+        return Verdict.ACT if Verdict.ACT in verdicts else verdicts[0]
+
+    def _begin(
+        self,
+        partition: Partition,
+        workflow: Workflow,
+        fact: Fact,
+        decision: GuardDecision,
+        reading: Reading,
+        person: Person,
+        envelope: Envelope,
+    ) -> Verdict:
+        """Start one run, unless the breaker holds it or an open one takes the fact in."""
         shadow = decision.verdict is Verdict.SHADOW
         mode = "shadow" if shadow else "live"
         episode = reading.episode.number

@@ -40,6 +40,7 @@ class Effects:
         pauses: Callable[[], Pauses],
         deployment: str,
         stop_at: float,
+        up_to_date: Callable[[Order, str], Order],
     ) -> None:
         self._partition = partition
         self._run = run
@@ -50,6 +51,8 @@ class Effects:
         self._pauses = pauses
         self._deployment = deployment
         self._stop_at = stop_at
+        #: Turns an order and the matter it is about into what it comes to at this moment.
+        self._up_to_date = up_to_date
 
     def settle(self, name: str, order: Order, *, about: str = "") -> Step:
         """Bring one step to ``DONE`` or ``FAILED``. With ``about``, a later run that goes on with the same matter finds what this one made.
@@ -60,7 +63,8 @@ class Effects:
         step = self._step(name, order, about)
         if step.state in (StepState.DONE, StepState.FAILED):
             return step
-        self._may_act()
+        self.may_act()
+        order = self._up_to_date(order, about)
         if step.due and self._clock.now() < step.due:
             raise Waiting(until=step.due, why=f"{name}: {step.trouble or 'not due yet'}")
         try:
@@ -135,13 +139,13 @@ class Effects:
             return step
         if step.due and self._clock.now() < step.due:
             raise Waiting(until=step.due, why=f"{step.name}: {step.trouble or 'to be read back'}")
-        self._may_act()
-        order: Order = codec.untag(step.order)
+        self.may_act()
+        order: Order = self._up_to_date(codec.untag(step.order), step.about)
         result: Result = codec.untag(step.result)
         try:
             if not order.creates:
                 result = self._desk.perform(order, step.key, within=self._timing.call_deadline)
-                step = replace(step, result=codec.tag(result))
+                step = replace(step, order=codec.tag(order), result=codec.tag(result))
             seen = self._desk.read_back(order, step.key, result)
         except (TryLater, Refused, OutcomeUnknown) as error:
             return self._not_read(step, error)
@@ -149,7 +153,7 @@ class Effects:
 
     def ticket_state(self, ticket_id: str) -> TicketState:
         """Where a ticket's approval stands. Raises Waiting while we may not act, else what the desk raises."""
-        self._may_act()
+        self.may_act()
         return self._desk.ticket_state(ticket_id)
 
     # --- the protocol's parts ---
@@ -375,7 +379,8 @@ class Effects:
         self._save(step, due=until)
         raise Waiting(until=until, why=f"{step.name}: {why}")
 
-    def _may_act(self) -> None:
+    def may_act(self) -> None:
+        """Go on, unless somebody paused this workflow or this message has had its share of work. Raises Waiting."""
         # Read anew before every effect: whoever presses pause means now.
         reason = self._pauses().reason_for(self._run.workflow)
         now = self._clock.now()

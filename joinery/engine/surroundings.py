@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from joinery.domain.policy import Policy
 from joinery.engine.approvals import Asker
 from joinery.engine.groups import GroupBook
+from joinery.engine.memberships import MembershipEnder
 from joinery.engine.ports import Directory
 
 
@@ -18,3 +19,4 @@ class Surroundings:
     directory: Directory
     groups: GroupBook
     asker: Asker
+    memberships: MembershipEnder

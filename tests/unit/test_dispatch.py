@@ -451,8 +451,8 @@ def test_a_run_is_listed_once_whatever_was_written_before_a_commit_that_never_ca
     assert failed and len(world.runs()) == 1
 
 
-def test_role_changes_moves_and_renames_are_recorded_and_start_nothing() -> None:
-    world = World()
+def test_role_changes_moves_and_renames_that_are_switched_off_are_recorded_and_start_nothing() -> None:
+    world = World(replace(everyone(), workflows={}))
     world.put(person("ada"))
     world.look("ada")
     world.put(person("ada", department="Legal", display_name="Ada L.", groups=("ITSM-Admins",)))
