@@ -18,8 +18,8 @@ from joinery.errors import LostRace, Refused, StoreUnavailable, TryLater
 
 _log = logging.getLogger(__name__)
 
-#: The cause of an envelope for a ticket that the desk no longer lists among those that wait.
-MOVED_ON = "approval poll"
+#: The causes of an envelope: the desk no longer lists the ticket among those that wait; it told of it; whoever is asked is gone.
+MOVED_ON, TOLD, GONE = "approval poll", "desk event", "approver gone"
 #: The shared row that says when somebody last polled.
 POLLED = "approvals-polled"
 #: How often the desk is asked which tickets wait, all workers together.
@@ -44,7 +44,7 @@ class AnswerPost:
         """
         named = frozenset(ticket_ids)
         rows = [row for row in self._open() if row.name in named] if named else []
-        self._send(rows, "desk event")
+        self._send(rows, TOLD)
         return len(rows)
 
     def poll(self) -> int:
@@ -90,7 +90,7 @@ class AnswerPost:
     def asked_is_gone(self, person_id: str) -> None:
         """Somebody who may be asked right now can answer no more: whoever waits for them looks for another. Raises as ``hint``."""
         asks = [row for row in self._open() if person_id.lower() in (one.lower() for one in row.data.get("asked", ()))]
-        self._send(asks, "approver gone")
+        self._send(asks, GONE)
 
     def forget(self, ticket_id: str, partition: str) -> None:
         """Nobody in this partition waits for this ticket: a row that says so was left behind."""

@@ -1,4 +1,4 @@
-"""``ctx.ask_approval``: ask whoever has to approve, wait in working time, and believe nothing but the rows of our own round.
+"""``ctx.ask_approval``: ask whoever has to approve, wait in working time, believe nothing but the rows of our own round.
 
 What a question has come to is kept in its step until it is decided (``Asking``). Whatever it does on the desk is a step of its own under
 the effect protocol, named after the question, so that a crash finds it again. The directory is asked whenever the question is looked at.
@@ -6,36 +6,35 @@ the effect protocol, named after the question, so that a crash finds it again. T
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from joinery.domain.approvers import Approval, ApprovalOutcome, People, Route, discounted, objection, owner_in, walk
 from joinery.domain.moments import to_text
-from joinery.domain.person import Person
+from joinery.domain.person import Person, Sighting
 from joinery.domain.policy import Policy
-from joinery.domain.tickets import AddNote, Answer, AskApproval, EnsureApprover, FindUser, Order, TicketState, Verdict
+from joinery.domain.tickets import Answer, AskApproval, EnsureApprover, FindUser, TicketState, Verdict
 from joinery.domain.worktime import add_working_time
 from joinery.engine import codec
-from joinery.engine.asking import Asking, Question, part
+from joinery.engine.asking import Asking, Parts, Question, QuestionLost
 from joinery.engine.effects import Effects
 from joinery.engine.journal import APPROVAL, Run, Step, StepState
 from joinery.engine.partition import APPROVALS, Partition
 from joinery.engine.ports import Clock, Document, StateStore
-from joinery.errors import JoineryError, Refused, StoreUnavailable, TryLater, Waiting
+from joinery.errors import Refused, StoreUnavailable, TryLater, Waiting
 
 #: How often a question is asked anew because something else than a valid answer ended its round.
 _RESTARTS = 2
-#: Steps of one question: from here on it writes no more notes, and asks nobody new. The run has to fit into one commit.
-_NOTES_UP_TO, _ROUNDS_UP_TO = 14, 20
+#: Steps of one question from which on it asks nobody new: the run has to fit into one commit.
+_ROUNDS_UP_TO = 20
+#: So many open questions say on their tickets that somebody was reminded; more of them would cost too many calls.
+_REMINDED_ON_TICKETS = 20
 #: How long the desk's list of tickets that wait for an answer may be behind.
 _LISTED = timedelta(minutes=1)
 #: Pauses where the desk or the directory does not answer, or says no.
 _BUSY, _REFUSED = timedelta(minutes=1), timedelta(minutes=15)
-
-
-class QuestionLost(JoineryError):
-    """Nobody can answer any more, for a reason that a person has to look at; the run fails."""
 
 
 class Asker:
@@ -70,8 +69,7 @@ class _OpenQuestion:
         self._effects = effects
         self._question = question
         self._now = asker.clock.now()
-        #: When a note that is refused for now is to be tried again.
-        self._note_due: datetime | None = None
+        self._parts = Parts(partition, run, effects, question)
         step = self._steps.get(question.name)
         self._step = step or Step(n=len(self._steps) + 1, name=question.name, asks=APPROVAL, key=question.ticket.id)
         stored = step.result if step is not None and step.state is StepState.RETRY else None
@@ -115,8 +113,8 @@ class _OpenQuestion:
         if not self._at.asked:
             self._route()
         elif not self._at.number:
-            self._begin_round()
-            if self._run.mode == "live":
+            begun = self._begin_round()
+            if begun and self._run.mode == "live":
                 # Whoever answers at once makes the desk tell us; the poll finds it otherwise.
                 self._wait()
         else:
@@ -180,56 +178,65 @@ class _OpenQuestion:
             row: Document = {"partition": self._partition.name, "asked": list(self._at.asked)}
             self._asker.store.put_index(APPROVALS, self._question.ticket.id, row)
 
-    def _begin_round(self) -> None:
-        """Make sure that everybody may approve, ask them, and say so on the ticket. Raises Waiting."""
+    def _begin_round(self) -> bool:
+        """Make sure that everybody may approve, ask them, and say so on the ticket. False: somebody cannot be asked any more. Raises Waiting."""
         users = []
         for who in self._at.asked:
-            result = self._settle(f"make sure {who} may approve", lambda who=who: EnsureApprover(person=self._present(who)))
+            name = f"make sure {who} may approve"
+            sighting = None if self._parts.began(name) else self._asker.people.look(who)
+            if sighting is not None and objection(self._run.person, sighting, self._asker.policy):
+                self._at = replace(self._at, asked=(), routes=())
+                return False
+            result = self._parts.settle(name, functools.partial(_made_approver, sighting))
             users.append(str(result.id))
         number = self._at.round
         order = AskApproval(ticket_id=self._question.ticket.id, user_ids=tuple(users), round=number)
-        result = self._settle(f"ask, round {number}", lambda: order)
+        result = self._parts.settle(f"ask, round {number}", lambda: order)
         self._at = replace(self._at, users=tuple(users), number=str(result.number), round_began=self._asker.clock.now())
         self._save()
         self._partition.audit(
             "approval asked", run=self._run.id, step=self._question.name, round=number, of=list(self._at.asked), users=users
         )
-        self._say(f"say who is asked, round {number}", f"{self._at.held} Round {number} of this approval.")
-
-    def _present(self, who: str) -> Person:
-        sighting = self._asker.people.look(who)
-        if not isinstance(sighting, Person):
-            raise TryLater("somebody who is to be asked is not in the directory any more")
-        return sighting
+        self._parts.say(f"say who is asked, round {number}", f"{self._at.held} Round {number} of this approval.")
+        return True
 
     # --- answers ---
 
     def _hear(self) -> None:
-        """Read the ticket; decide, ask anew, remind, escalate, give up, or wait. Raises Waiting."""
-        state = self._effects.ticket_state(self._question.ticket.id)
-        if not state.there:
-            raise QuestionLost(f"ticket {self._question.ticket.id} is gone, and an approval was open on it")
-        self._finish_notes()
-        if self._take_answer(state):
-            return
+        """Decide, ask anew, remind, escalate, give up, or wait. Raises Waiting.
+
+        The ticket is read where somebody said that there is an answer, and before anything is done that an answer would make wrong.
+        """
+        self._parts.finish_notes()
         found = self._walk()
+        over = self._now >= self._after(self._rules.gives_up_after)
+        escalates = not self._at.escalated and self._now >= self._after(self._rules.escalate_after)
+        changed, ended = tuple(found) != self._at.routes, False
+        if self._at.heard or changed or over or escalates or self._run.mode != "live":
+            state = self._effects.ticket_state(self._question.ticket.id)
+            if not state.there:
+                raise QuestionLost(f"ticket {self._question.ticket.id} is gone, and an approval was open on it")
+            self._at = replace(self._at, heard=False)
+            if self._take_answer(state):
+                return
+            ended = self._ended(state) and self._at.restarts < _RESTARTS
         if not found:
             self._nobody()
             return
         self._at = replace(self._at, nobody_since=None)
-        room = len(self._parts()) < _ROUNDS_UP_TO
-        if tuple(found) != self._at.routes and room:
+        room = len(self._parts.steps) < _ROUNDS_UP_TO
+        if changed and room:
             self._new_round(routes=tuple(found), asked=tuple(found), begun=self._now, reminders=0, escalated=False)
-        elif self._ended(state) and self._at.restarts < _RESTARTS and room:
+        elif ended and room:
             self._new_round(restarts=self._at.restarts + 1)
-        elif self._now >= self._after(self._rules.gives_up_after):
+        elif over:
             self._decide(ApprovalOutcome.TIMED_OUT, f"Nobody answered in time: {self._at.held}")
-        elif not self._at.escalated and self._now >= self._after(self._rules.escalate_after):
+        elif escalates:
             self._escalate(room)
         elif (due := self._next_reminder()) and self._now >= due:
             self._at = replace(self._at, reminders=self._at.reminders + 1)
-            if self._at.reminders == 1:
-                self._say(f"remind, round {self._at.round}", f"Reminder: {self._at.held}")
+            if self._at.reminders == 1 and self._few_are_open():
+                self._parts.say(f"remind, round {self._at.round}", f"Reminder: {self._at.held}")
             self._partition.audit("approval reminder", run=self._run.id, step=self._question.name, count=self._at.reminders)
             self._save()
         else:
@@ -283,7 +290,7 @@ class _OpenQuestion:
         """The person's own user on the desk. Raises Waiting."""
         known = self._partition.head.desk_user_id
         if known is None:
-            known = self._settle("find the person on the desk", lambda: FindUser(person=self._run.person)).id
+            known = self._parts.settle("find the person on the desk", lambda: FindUser(person=self._run.person)).id
         return known
 
     def _discount(self, why: str) -> None:
@@ -293,7 +300,7 @@ class _OpenQuestion:
         self._at = replace(self._at, discounted=(*self._at.discounted, why))
         self._partition.audit("approval not counted", why, run=self._run.id, step=self._question.name, round=self._at.round)
         self._save()
-        self._say(f"say what does not count, round {self._at.round}", f"{why[0].upper()}{why[1:]}. The approval is still awaited.")
+        self._parts.say(f"say what does not count, round {self._at.round}", f"{why[0].upper()}{why[1:]}. The approval is still awaited.")
 
     def _ended(self, state: TicketState) -> bool:
         """Whether nobody can answer our round any more, though nobody of ours did."""
@@ -321,6 +328,10 @@ class _OpenQuestion:
         each = self._rules.remind_after
         return self._after(each * (self._at.reminders + 1)) if each > timedelta(0) else None
 
+    def _few_are_open(self) -> bool:
+        """Whether there are calls for a note about a reminder; where many questions are open, the audit alone has it."""
+        return len(self._asker.store.list_index(APPROVALS, limit=_REMINDED_ON_TICKETS + 1)) <= _REMINDED_ON_TICKETS
+
     def _escalate(self, room: bool) -> None:
         """The next manager up is asked too, in a new round; where there is none, those who were asked go on being asked."""
         self._at = replace(self._at, escalated=True)
@@ -334,7 +345,7 @@ class _OpenQuestion:
     def _wait(self) -> None:
         """Until the next timer. Raises Waiting."""
         escalates = None if self._at.escalated else self._after(self._rules.escalate_after)
-        timers = (self._after(self._rules.gives_up_after), escalates, self._next_reminder(), self._note_due)
+        timers = (self._after(self._rules.gives_up_after), escalates, self._next_reminder(), self._parts.note_due)
         self._save()
         raise Waiting(until=min(one for one in timers if one), why=f"{self._question.name}: {self._at.held}")
 
@@ -344,56 +355,25 @@ class _OpenQuestion:
 
     # --- the journal ---
 
-    def _parts(self) -> list[Step]:
-        return [step for name, step in self._steps.items() if name.startswith(part(self._question.name, ""))]
-
-    def _settle(self, name: str, order: Any) -> Any:
-        """One effect of ours. An order that is under way already is what it was."""
-        full = part(self._question.name, name)
-        known = self._steps.get(full)
-        wanted: Order = codec.untag(known.order) if known is not None and known.order else order()
-        step = self._effects.settle(full, wanted, about=self._question.about)
-        if step.state is not StepState.DONE:
-            raise QuestionLost(f"{full}: {step.trouble}")
-        return codec.untag(step.result)
-
-    def _say(self, name: str, text: str) -> None:
-        """A note, once. One that is refused keeps no answer waiting. Raises Waiting."""
-        full = part(self._question.name, name)
-        if full not in self._steps and len(self._parts()) >= _NOTES_UP_TO:
-            return
-        self._note(full, AddNote(ticket_id=self._question.ticket.id, text=text))
-
-    def _finish_notes(self) -> None:
-        """Those that were cut off, or refused until now. Raises Waiting."""
-        for step in self._parts():
-            if step.asks == AddNote.__name__ and step.state in (StepState.RETRY, StepState.INTENT):
-                self._note(step.name, codec.untag(step.order or {}))
-
-    def _note(self, full: str, note: AddNote) -> None:
-        try:
-            self._effects.settle(full, note, about=self._question.about)
-        except Waiting as pause:
-            step = self._steps.get(full)
-            if step is None or step.state is StepState.INTENT or not step.tries:
-                raise
-            self._note_due = pause.until
-
     def _save(self) -> None:
         self._step = self._partition.save_step(self._run, replace(self._step, result=codec.to_document(self._at)))
 
     def _decide(self, outcome: ApprovalOutcome, why: str, *, by: str = "", who: str = "", how: str = "", at: str = "") -> None:
         """The end of the question, in one commit."""
         approval = Approval(outcome=outcome, by=by, who=who, how=how, at=at or to_text(self._now), why=why)
-        for step in self._parts():
-            if step.state is StepState.RETRY:
-                self._effects.abandon(step)
+        self._parts.give_up()
         self._partition.audit("approval decided", f"{outcome}: {why}", run=self._run.id, step=self._question.name)
         done = replace(self._step, state=StepState.DONE, result=codec.tag(approval), verified=True)
         self._step = self._partition.save_step(self._run, done)
         ticket, store = self._question.ticket.id, self._asker.store
         self._partition.afterwards(lambda: store.delete_index(APPROVALS, ticket))
         self._partition.commit()
+
+
+def _made_approver(sighting: Sighting | None) -> EnsureApprover:
+    if not isinstance(sighting, Person):
+        raise TypeError("whoever is to be made an approver was looked at first")
+    return EnsureApprover(person=sighting)
 
 
 def _id(route: Route) -> str:

@@ -1,14 +1,21 @@
-"""What an open question to people has come to, and where an answer finds it: the step's record, the index row, the waking."""
+"""An open question to people: what it has come to, what it does on the desk, and how an answer wakes it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from joinery.domain.tickets import TicketRef
+from joinery.domain.tickets import AddNote, Order, TicketRef
 from joinery.engine import codec
-from joinery.engine.journal import APPROVAL, Run, RunStatus, StepState
+from joinery.engine.effects import Effects
+from joinery.engine.journal import APPROVAL, Run, RunStatus, Step, StepState
 from joinery.engine.partition import Partition
+from joinery.errors import JoineryError, Waiting
+
+#: Steps of one question from which on it writes no more notes: the run has to fit into one commit.
+_NOTES_UP_TO = 14
 
 
 @codec.stored
@@ -29,6 +36,8 @@ class Asking:
     #: Since when these people are asked, and since when the present round is there to be answered.
     begun: datetime | None = None
     round_began: datetime | None = None
+    #: Somebody said that there may be an answer, and the ticket was not read since.
+    heard: bool = False
     #: When the desk last did not list the ticket among those that wait for an answer.
     moved_on: datetime | None = None
     reminders: int = 0
@@ -59,15 +68,81 @@ class Question:
     about: str
 
 
+class QuestionLost(JoineryError):
+    """Nobody can answer any more, for a reason that a person has to look at; the run fails."""
+
+
+class Parts:
+    """What a question does on the desk: steps of its run whose names begin with its own."""
+
+    def __init__(self, partition: Partition, run: Run, effects: Effects, question: Question) -> None:
+        self._partition = partition
+        self._run = run
+        self._effects = effects
+        self._question = question
+        #: When a note that is refused for now is to be tried again.
+        self.note_due: datetime | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Those that began."""
+        steps = self._partition.steps.get(self._run.seq, {})
+        return tuple(step for name, step in steps.items() if name.startswith(part(self._question.name, "")))
+
+    def began(self, name: str) -> bool:
+        """Whether there is such a step; it has its order then."""
+        return self._known(part(self._question.name, name)) is not None
+
+    def settle(self, name: str, order: Callable[[], Order]) -> Any:
+        """One effect; what is under way already stays what it was. Raises Waiting, or QuestionLost where it was given up."""
+        full = part(self._question.name, name)
+        known = self._known(full)
+        wanted: Order = codec.untag(known.order) if known is not None and known.order else order()
+        step = self._effects.settle(full, wanted, about=self._question.about)
+        if step.state is not StepState.DONE:
+            raise QuestionLost(f"{full}: {step.trouble}")
+        return codec.untag(step.result)
+
+    def say(self, name: str, text: str) -> None:
+        """A note, once. One that is refused keeps no answer waiting. Raises Waiting."""
+        full = part(self._question.name, name)
+        if self._known(full) is not None or len(self.steps) < _NOTES_UP_TO:
+            self._note(full, AddNote(ticket_id=self._question.ticket.id, text=text))
+
+    def finish_notes(self) -> None:
+        """Those that were cut off, or refused until now. Raises Waiting."""
+        for step in self.steps:
+            if step.asks == AddNote.__name__ and step.state in (StepState.RETRY, StepState.INTENT):
+                self._note(step.name, codec.untag(step.order or {}))
+
+    def give_up(self) -> None:
+        """The question is decided: what certainly was not done needs not be done."""
+        for step in self.steps:
+            if step.state is StepState.RETRY:
+                self._effects.abandon(step)
+
+    def _note(self, full: str, note: AddNote) -> None:
+        try:
+            self._effects.settle(full, note, about=self._question.about)
+        except Waiting as pause:
+            step = self._known(full)
+            if step is None or step.state is StepState.INTENT or not step.tries:
+                raise
+            self.note_due = pause.until
+
+    def _known(self, full: str) -> Step | None:
+        return self._partition.steps.get(self._run.seq, {}).get(full)
+
+
 def part(question: str, name: str) -> str:
     """What a step of a question is called."""
     return f"{question}: {name}"
 
 
-def wake(partition: Partition, ticket_id: str = "", *, moved_on: datetime | None = None) -> bool:
+def wake(partition: Partition, ticket_id: str = "", *, heard: bool = False, moved_on: datetime | None = None) -> bool:
     """Let the runs look again that wait for an approval (on this ticket, if one is named); says whether there is one.
 
-    ``moved_on`` is the moment at which the desk did not list the ticket among those that wait for an answer.
+    ``heard``: there may be an answer to be read. ``moved_on`` is the moment at which the desk did not list the ticket among those that wait for an answer.
     """
     found = False
     for seq, steps in list(partition.steps.items()):
@@ -78,8 +153,9 @@ def wake(partition: Partition, ticket_id: str = "", *, moved_on: datetime | None
             continue
         found = True
         partition.save_run(replace(run, due=None))
-        for step in open_here if moved_on else ():
-            asking = replace(codec.from_document(step.result, Asking), moved_on=moved_on)
+        for step in open_here if heard else ():
+            before = codec.from_document(step.result, Asking)
+            asking = replace(before, heard=True, moved_on=moved_on or before.moved_on)
             partition.save_step(run, replace(step, result=codec.to_document(asking)))
     return found
 

@@ -37,8 +37,7 @@ from joinery.domain.tickets import (
     UserRef,
 )
 from joinery.engine import codec
-from joinery.engine.approvals import QuestionLost
-from joinery.engine.asking import Question, inherited, part
+from joinery.engine.asking import Question, QuestionLost, inherited, part
 from joinery.engine.effects import REFUSED_PREFIX, Effects
 from joinery.engine.journal import APPROVAL, SLEEP, VALUE, Run, Step, StepState
 from joinery.engine.leash import Leash

@@ -15,7 +15,7 @@ from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
 from joinery.domain.roles import apart, with_endings
 from joinery.engine import codec, granting
-from joinery.engine.answers import MOVED_ON, AnswerPost
+from joinery.engine.answers import GONE, MOVED_ON, AnswerPost
 from joinery.engine.asking import wake
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
@@ -88,7 +88,7 @@ class Dispatcher:
     def _wakes_question(self, partition: Partition, envelope: Envelope) -> bool:
         """Whether a run waits for an approval on the ticket that an answer is about; it looks again then."""
         moved_on = envelope.at if envelope.cause == MOVED_ON else None
-        if wake(partition, envelope.about, moved_on=moved_on):
+        if wake(partition, envelope.about, heard=envelope.cause != GONE, moved_on=moved_on):
             return True
         self.answers.forget(envelope.about, partition.name)
         return False

@@ -22,8 +22,8 @@ NAME = "the manager's approval"
 FALLBACK = "board@contoso.example"
 #: A Monday, nine o'clock.
 MONDAY = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
-#: Ten hours a day, every day: eight hours' reminders do not fall on the end of a day.
-RULES = ApprovalPolicy(fallback=FALLBACK, away_groups=("On leave",), working=WorkingTime(zone="UTC"))
+#: Day and night, so that a story need not count the hours of the week.
+RULES = ApprovalPolicy(fallback=FALLBACK, away_groups=("On leave",), working=WorkingTime(days=tuple(range(7)), begins=0, ends=24))
 
 
 def asking(*of: str, any_of: bool = False) -> Any:
