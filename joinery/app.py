@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.alerts import AlertDesk
+from joinery.engine.answers import AnswerPost
 from joinery.engine.breaker import DECIDED, Breaker, HeldBook
+from joinery.engine.desk_door import DeskDoor
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, group_subject, person_subject
 from joinery.engine.group_looks import GroupLooks
@@ -72,6 +74,8 @@ class App:
     queue: MessageQueue
     intake: Intake
     dispatcher: Dispatcher
+    answers: AnswerPost
+    desk_door: DeskDoor
     group_looks: GroupLooks
     groups: GroupBook
     sweeper: Sweeper
@@ -118,6 +122,18 @@ class App:
         self.vitals.counters.count(len(hints), dropped)
         if dropped:
             _log.info("notifications dropped", extra={"action": "notifications_dropped", "reasons": dict(Counter(dropped))})
+        return Reply(status=202)
+
+    def desk_event(self, body: bytes, *, secret: str, authorization: str) -> Reply:
+        """A post from the desk: a hint at most. 202 whatever it names, once the bus took an envelope for each approval that we wait for."""
+        try:
+            tickets = self.desk_door.read(body, secret=secret, authorization=authorization)
+            waited_for = self.answers.hint(tickets)
+        except Unacceptable as refusal:
+            return Reply(status=refusal.status, body=refusal.sentence)
+        except (StoreUnavailable, QueueUnavailable):
+            return Reply(status=503, body="it could not be taken; send it again")
+        _log.info("desk event", extra={"action": "desk_event", "tickets": len(tickets), "waited_for": waited_for})
         return Reply(status=202)
 
     def _envelope_for(self, hint: Hint, *, lifecycle: bool) -> tuple[Envelope | None, str]:
@@ -203,7 +219,7 @@ class App:
             )
 
     def _handle(self, envelope: Envelope, enqueued_at: datetime | None) -> None:
-        if envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.WAKE) and envelope.subject.startswith("person:"):
+        if envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.WAKE, EnvelopeKind.ANSWER) and envelope.subject.startswith("person:"):
             for race in range(_RACES):
                 try:
                     self.dispatcher.handle(envelope, enqueued_at=enqueued_at)
@@ -280,6 +296,7 @@ class App:
             woken += 1
         self._go_on_with_decided(now)
         self._revive()
+        self.answers.poll_if_due()
         self.upkeep.erase()
         return woken
 
@@ -299,13 +316,16 @@ class App:
             except BadMessage as error:
                 self._park(dead.body, reason=f"dead-lettered: {dead.reason}; {error}", remedy=error.remedy)
             else:
-                hint = envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.LOOK_GROUP, EnvelopeKind.WAKE, EnvelopeKind.ALERT)
-                if hint and envelope.revived < _REVIVALS:
+                if envelope.kind is not EnvelopeKind.OPERATE and envelope.revived < _REVIVALS:
                     self._send([envelope.revive()])
                 else:
                     remedy = "Look at the log around its moment; when the cause is mended, repeat the command."
                     self._park(dead.body, reason=f"dead-lettered: {dead.reason}", remedy=remedy)
             self.queue.remove_dead_letter(dead.id)
+
+    def poll_approvals(self) -> int:
+        """Ask the desk now which approvals still wait, in one list; returns how many runs look again. The tick does so every 5 minutes."""
+        return self.answers.poll()
 
     def sweep(self) -> SweepReport:
         """Ask the directory what changed, and look at it. Raises TryLater, Refused, StoreUnavailable, QueueUnavailable."""

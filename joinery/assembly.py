@@ -10,8 +10,11 @@ from joinery.app import App, SubscriptionUrls
 from joinery.domain.events import AlertRaised, Left
 from joinery.domain.policy import Policy
 from joinery.engine.alerts import AlertDesk, LogOnly
+from joinery.engine.answers import AnswerPost
+from joinery.engine.approvals import Asker
 from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.checks import LateChecks
+from joinery.engine.desk_door import DeskDoor
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
 from joinery.engine.erasure import Eraser
@@ -19,10 +22,12 @@ from joinery.engine.gate import Gate
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.health import Health
+from joinery.engine.memberships import MembershipEnder
 from joinery.engine.operations import OperatorLog
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
+from joinery.engine.people import DirectoryPeople
 from joinery.engine.ports import (
     AlertSink,
     Clock,
@@ -58,6 +63,7 @@ class Ports:
     subscriptions: Subscriptions
     intake: Intake
     seals: SealLog
+    desk_door: DeskDoor = field(default_factory=DeskDoor)
     alerts: AlertSink = field(default_factory=LogOnly)
     #: Makes what was deleted unreadable in the store's files, where it has any.
     shred: Callable[[], None] = lambda: None
@@ -93,7 +99,13 @@ def assemble(
         randomness=randomness,
         timing=timing,
         deployment=deployment,
-        around=Surroundings(policy=policy, directory=directory, groups=groups),
+        around=Surroundings(
+            policy=policy,
+            directory=directory,
+            groups=groups,
+            asker=Asker(people=DirectoryPeople(directory, groups), policy=policy, store=store, clock=clock),
+            memberships=MembershipEnder(directory=directory, groups=groups, clock=clock),
+        ),
     )
 
     breaker = Breaker(store=store, clock=clock, policy=policy.breaker)
@@ -110,6 +122,7 @@ def assemble(
         deployment=deployment,
         leave_workflow=catalogue[Left].name if Left in catalogue else None,
     )
+    answers = AnswerPost(store=store, queue=queue, desk=desk, clock=clock)
     dispatcher = Dispatcher(
         open_partition=open_partition,
         store=store,
@@ -121,6 +134,7 @@ def assemble(
         checks=checks,
         pauses=pauses,
         gate=Gate(store=store, policy=policy, breaker=breaker, held=held, clock=clock),
+        answers=answers,
         clock=clock,
         timing=timing,
         deployment=deployment,
@@ -133,6 +147,8 @@ def assemble(
         queue=queue,
         intake=ports.intake,
         dispatcher=dispatcher,
+        answers=answers,
+        desk_door=ports.desk_door,
         group_looks=GroupLooks(store=store, queue=queue, directory=directory, groups=groups, clock=clock),
         groups=groups,
         sweeper=Sweeper(tenant=tenant, store=store, queue=queue, directory=directory, groups=groups, clock=clock),

@@ -89,6 +89,9 @@ def _as_records(parsed: PolicyTable) -> Policy:
             default_client=parsed.desk.default_client,
             default_site=parsed.desk.default_site,
             site_rules=tuple(SiteRule(**rule.model_dump()) for rule in parsed.desk.site_rules),
+            approval_process=parsed.desk.approval_process,
+            awaiting_status=parsed.desk.awaiting_status,
+            closed_status=parsed.desk.closed_status,
             tickets={**defaults.desk.tickets, **tickets},
         ),
     )

@@ -163,6 +163,9 @@ class DeskTable(Table):
     default_client: Name = "Contoso"
     default_site: Name = "Head Office"
     site_rules: tuple[SiteRuleTable, ...] = ()
+    approval_process: Name = "Named approver"
+    awaiting_status: Name = "Awaiting Approval"
+    closed_status: Name = "Closed"
     tickets: dict[Literal["onboarding", "offboarding", "move", "role", "alert"], TicketTable] = Field(default_factory=dict)
 
 

@@ -232,7 +232,7 @@ def _batch(graph: GraphDriver, calls: Sequence[tuple[str, str, Any]]) -> list[An
 
 
 def prepare_desk(halo: HaloDriver, policy: Policy) -> None:
-    """Make the client, sites, ticket types, teams and roles that policy names and a fresh Halo lacks; what exists stays as it is."""
+    """Make the client, sites, ticket types, teams, roles, statuses and approval process that policy names and a fresh Halo lacks; what exists stays as it is."""
     desk = policy.desk
     places = [(desk.default_client, desk.default_site), *((rule.client, rule.site) for rule in desk.site_rules)]
     clients = _ensure(halo, "client", [client for client, _ in places], collection="clients")
@@ -243,6 +243,10 @@ def prepare_desk(halo: HaloDriver, policy: Policy) -> None:
     _ensure(halo, "tickettype", [ticket.ticket_type for ticket in desk.tickets.values()], more={"use": "ticket", "cancreate": True})
     _ensure(halo, "team", [*(ticket.team for ticket in desk.tickets.values()), *(rule.team for rule in policy.roles.values())])
     _ensure(halo, "roles", [rule.role for rule in policy.roles.values()])
+    statuses = _ensure(halo, "status", [desk.awaiting_status])
+    _ensure(halo, "status", [desk.closed_status], more={"closes": True})
+    step = {"name": desk.approval_process, "sequence": 1, "statusawaitingapproval": statuses[desk.awaiting_status]}
+    _ensure(halo, "approvalprocess", [desk.approval_process], more={"steps": [step]})
 
 
 def _ensure(

@@ -1,12 +1,13 @@
-"""What happens when somebody joins, moves, is renamed or leaves: read this dictionary, then the one file it names."""
+"""What happens when somebody joins, moves, leaves, or gains or loses a role: read this dictionary, then the one file it names."""
 
-from joinery.domain.events import AlertRaised, Completed, Joined, Left, Moved, Renamed
+from joinery.domain.events import AlertRaised, Completed, Joined, Left, Moved, Renamed, RolesChanged
 from joinery.engine.recipes import Catalogue
 from workflows.alert import alert
 from workflows.joiner import joiner
 from workflows.leaver import leaver
 from workflows.mover import mover
 from workflows.renamer import renamer
+from workflows.role_change import role_change
 
 #: A fact that is not listed has no recipe yet: it is recorded, and nothing starts.
 CATALOGUE: Catalogue = {
@@ -15,5 +16,6 @@ CATALOGUE: Catalogue = {
     Moved: mover,
     Renamed: renamer,
     Left: leaver,
+    RolesChanged: role_change,
     AlertRaised: alert,
 }

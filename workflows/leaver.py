@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from joinery.domain.events import Left, LeftHow
-from joinery.domain.tickets import AddNote, DeactivateUser, FindUser, OpenTicket, RetireAgent, ToDo
+from joinery.domain.tickets import AddNote, CloseTicket, DeactivateUser, FindUser, OpenTicket, RetireAgent, ToDo
 from joinery.engine.context import Context
 from joinery.engine.recipes import workflow
 from workflows.wording import facts_table, what_was_done
@@ -97,7 +97,13 @@ def leaver(ctx: Context) -> None:
     if user is not None:
         ctx.try_to("deactivate the person's user", DeactivateUser(user_id=user.id))
     ctx.try_to("take the agent's roles away and disable the agent", RetireAgent(person=person, user_id=user.id if user else None))
+    for about, waiting in ctx.open_tickets.items():
+        text = "The person has left. Nothing is to be approved here any more."
+        ctx.try_to(f"say on ticket {waiting} that nothing is to be approved", AddNote(ticket_id=waiting, text=text), about=about)
+        ctx.try_to(f"close ticket {waiting}", CloseTicket(ticket_id=waiting))
     for overtaken in ctx.inherited_tickets:
+        if overtaken.id in ctx.open_tickets.values():
+            continue
         text = f"The person has left before the onboarding was finished. Please stop; ticket {ticket.id if ticket else '(being opened)'} covers the leave."
         ctx.try_to(f"say on ticket {overtaken.id} that the person has left", AddNote(ticket_id=overtaken.id, text=text))
     if ticket is not None:

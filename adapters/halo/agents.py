@@ -8,8 +8,10 @@ from adapters.halo import wire
 from adapters.halo.answers import NotThere
 from adapters.halo.client import HaloClient
 from adapters.halo.deadline import Deadline
-from adapters.halo.users import Users
-from joinery.domain.tickets import AgentRef, ReadBack, RetireAgent
+from adapters.halo.names import TEAM, Names
+from adapters.halo.users import Users, profile_of
+from joinery.domain.person import Person
+from joinery.domain.tickets import AgentRef, EnsureAgent, ReadBack, RetireAgent
 from joinery.errors import Refused
 
 #: Disabled agents have to be asked for (Halo reference 6.1).
@@ -19,12 +21,120 @@ _ALL = {"includeenabled": "true", "includedisabled": "true", "includeroles": "tr
 _FEW = 10
 
 
+#: The agent that stands for nobody; applications have agents of their own (``isapiagent``).
+_UNASSIGNED = 1
+
+#: Seconds for which the look before a create counts for the create itself, and for which an agent is known to be the person's.
+_FIND_COUNTS, _THEIRS_COUNTS = 2.0, 60.0
+#: So many people can be between the two at the same time.
+_KEPT = 100
+
+
 class Agents:
     """What the desk does with agents. The directory id is not kept on an agent (reference 6.1), so the address decides."""
 
-    def __init__(self, client: HaloClient, users: Users) -> None:
+    def __init__(self, client: HaloClient, names: Names, users: Users) -> None:
         self._client = client
+        self._names = names
         self._users = users
+        #: What the look before an ``ensure`` has just found: person id -> (until when it counts, agents).
+        self._just_found: dict[str, tuple[float, list[wire.Row]]] = {}
+        #: (agent, person) -> until when it is known that the agent's address belongs to nobody else.
+        self._theirs: dict[tuple[int, str], float] = {}
+
+    def find(self, order: EnsureAgent) -> tuple[AgentRef, ...]:
+        """The agents that are this person's, disabled ones too; none where one is somebody else's, for ``ensure`` to say so."""
+        deadline = self._client.deadline()
+        agents = self._of(order.person.addresses, None, deadline)
+        if len(self._just_found) >= _KEPT:
+            self._just_found.clear()
+        self._just_found[order.person.id] = (self._client.clock.monotonic() + _FIND_COUNTS, agents)
+        try:
+            for agent in agents:
+                self.check_theirs(agent, order.person, deadline)
+        except Refused:
+            return ()
+        return tuple(AgentRef(ids=(str(agent["id"]),)) for agent in agents)
+
+    def ensure(self, order: EnsureAgent, deadline: Deadline) -> AgentRef:
+        """The person's agent, made where there is none: with their team, and disabled until it gets a role.
+
+        Raises Refused where it is not clear which agent is this person's, or the address is somebody else's.
+        """
+        person = order.person
+        agent = self.one(person, deadline)
+        if agent is not None:
+            return AgentRef(ids=(str(agent["id"]),))
+        if not person.address:
+            raise Refused("the person has no address, and an agent is known by one")
+        for address in person.addresses:
+            if (owner := self._users.owner_of(address, person, deadline)) is not None:
+                raise Refused(f"user {owner}, who belongs to another directory account, has this person's address")
+        profile = profile_of(person)
+        row: wire.Row = {
+            "name": profile["name"],
+            "firstname": profile["firstname"],
+            "surname": profile["surname"],
+            "email": profile["emailaddress"],
+            "jobtitle": profile["title"],
+        }
+        if order.team:
+            row["team"] = self._names.resolve(TEAM, order.team, policy_key="[roles] team", deadline=deadline).name
+        row = {member: value for member, value in row.items() if value} | {"isdisabled": True, "isagentdetails": True}
+        agent_id = wire.id_of(self._client.post("/Agent", row, deadline=deadline), "POST /Agent")
+        self._remember_theirs(agent_id, person)
+        return AgentRef(ids=(str(agent_id),))
+
+    def check_ensured(self, order: EnsureAgent, result: AgentRef) -> ReadBack:
+        """There, a person's, and with one of this person's addresses."""
+        try:
+            agent = self.get(wire.object_id(result.id or "", "agent"), self._client.deadline())
+        except NotThere:
+            return ReadBack(ok=False, detail=f"agent {result.id} is not there")
+        theirs = _is_at(agent, order.person.addresses) and _is_a_person(agent)
+        return ReadBack(ok=theirs, detail=f"agent {result.id} {'is there' if theirs else 'does not have the address of this person'}")
+
+    def one(self, person: Person, deadline: Deadline) -> wire.Row | None:
+        """The person's agent; None where there is none. Raises Refused where several could be, or it may be somebody else's."""
+        until, agents = self._just_found.pop(person.id, (0.0, []))
+        if self._client.clock.monotonic() >= until:
+            agents = self._of(person.addresses, None, deadline)
+        for agent in agents:
+            self.check_theirs(agent, person, deadline)
+        if len(agents) > 1:
+            ids = ", ".join(str(agent["id"]) for agent in agents)
+            raise Refused(f"agents {ids} share this person's address: leave it to one of them")
+        if agents:
+            return agents[0]
+        for agent in self._of(person.former_addresses, None, deadline):
+            address = wire.text(agent, "email").strip().casefold()
+            if self._users.owner_of(address, person, deadline) is None:
+                raise Refused(f"agent {agent['id']} has an address that this person had before; if it is theirs, give it the new one")
+        return None
+
+    def of_id(self, agent_id: str, person: Person, deadline: Deadline) -> wire.Row:
+        """The agent with this id, if it may be the person's. Raises Refused; NotThere is one."""
+        agent = self.get(wire.object_id(agent_id, "agent"), deadline)
+        if not _is_a_person(agent):
+            raise Refused(f"agent {agent_id} is no person's: it belongs to the desk or to an application")
+        self.check_theirs(agent, person, deadline)
+        return agent
+
+    def check_theirs(self, agent: wire.Row, person: Person, deadline: Deadline) -> None:
+        """Raise Refused where the agent's address belongs to another directory account's user; asked again after a minute."""
+        agent_id = wire.id_of(agent, "GET /Agent")
+        if self._client.clock.monotonic() < self._theirs.get((agent_id, person.id), 0.0):
+            return
+        address = wire.text(agent, "email").strip().casefold()
+        owner = self._users.owner_of(address, person, deadline) if address else None
+        if owner is not None:
+            raise Refused(f"agent {agent_id} has the address of user {owner}, who belongs to another directory account")
+        self._remember_theirs(agent_id, person)
+
+    def _remember_theirs(self, agent_id: int, person: Person) -> None:
+        if len(self._theirs) >= _KEPT:
+            self._theirs.clear()
+        self._theirs[agent_id, person.id] = self._client.clock.monotonic() + _THEIRS_COUNTS
 
     def retire(self, order: RetireAgent, deadline: Deadline) -> AgentRef:
         """Empty the role list and disable, each agent in a request of its own; a repeat changes nothing.
@@ -58,7 +168,7 @@ class Agents:
         ids = result.ids or tuple(str(agent["id"]) for agent in self._of(*self._known_as(order, deadline), deadline))
         for agent_id in ids:
             try:
-                agent = self._get(wire.object_id(agent_id, "agent"), deadline)
+                agent = self.get(wire.object_id(agent_id, "agent"), deadline)
             except NotThere:
                 wrong.append(f"agent {agent_id} is not there")
                 continue
@@ -73,6 +183,10 @@ class Agents:
             return ReadBack(ok=False, detail="; ".join(wrong))
         return ReadBack(ok=True, detail=f"disabled and without roles: {', '.join(ids)}" if ids else "there is no agent")
 
+    def get(self, agent_id: int, deadline: Deadline) -> wire.Row:
+        """One agent in full. Raises NotThere."""
+        return wire.one(self._client, f"/Agent/{agent_id}", {"includedetails": "true"}, deadline=deadline)
+
     # --- below: how -----------------------------------------------------------------------------------------------
 
     def _known_as(self, order: RetireAgent, deadline: Deadline) -> tuple[tuple[str, ...], int | None]:
@@ -86,16 +200,13 @@ class Agents:
                 linked = wire.number(user.get("linked_agent_id")) or None
         return tuple(dict.fromkeys(address for address in addresses if address)), linked
 
-    def _get(self, agent_id: int, deadline: Deadline) -> wire.Row:
-        return wire.one(self._client, f"/Agent/{agent_id}", {"includedetails": "true"}, deadline=deadline)
-
     def _of(self, addresses: tuple[str, ...], linked: int | None, deadline: Deadline) -> list[wire.Row]:
         """The agents with one of these addresses, and the linked one, with their roles, lowest id first; applications' agents are nobody's."""
         found: dict[int, wire.Row] = {}
         if linked is not None:
             with contextlib.suppress(NotThere):
-                agent = self._get(linked, deadline)
-                if not wire.true(agent, "isapiagent"):
+                agent = self.get(linked, deadline)
+                if _is_a_person(agent):
                     found[linked] = agent
         for address in addresses:
             rows = wire.rows_of(self._client.get("/Agent", {**_ALL, "search": address}, deadline=deadline), "/Agent")
@@ -108,15 +219,19 @@ class Agents:
                 if "email" in row and not _is_at(row, addresses):
                     continue
                 agent = (
-                    row if "email" in row and isinstance(row.get("roles"), list) and "isapiagent" in row else self._get(agent_id, deadline)
+                    row if "email" in row and isinstance(row.get("roles"), list) and "isapiagent" in row else self.get(agent_id, deadline)
                 )
-                if _is_at(agent, addresses) and not wire.true(agent, "isapiagent"):
+                if _is_at(agent, addresses) and _is_a_person(agent):
                     found[agent_id] = agent
         return [found[agent_id] for agent_id in sorted(found)]
 
 
 def _is_at(agent: wire.Row, addresses: tuple[str, ...]) -> bool:
     return any(wire.same(wire.text(agent, "email"), address) for address in addresses)
+
+
+def _is_a_person(agent: wire.Row) -> bool:
+    return not wire.true(agent, "isapiagent") and (wire.number(agent.get("id")) or 0) > _UNASSIGNED
 
 
 def _roles(agent: wire.Row) -> list[object]:

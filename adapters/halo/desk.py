@@ -6,17 +6,24 @@ from datetime import timedelta
 
 from adapters.halo.agents import Agents
 from adapters.halo.answers import BadRequest
+from adapters.halo.approvals import Approvals
 from adapters.halo.client import HaloClient
 from adapters.halo.deadline import Deadline
 from adapters.halo.names import Names
 from adapters.halo.notes import Notes
+from adapters.halo.profiles import Profiles
+from adapters.halo.roles import Roles
 from adapters.halo.tickets import Tickets
 from adapters.halo.users import Users
 from joinery.domain.policy import DeskPolicy
 from joinery.domain.tickets import (
     AddNote,
     AgentRef,
+    AskApproval,
+    CloseTicket,
     DeactivateUser,
+    EnsureAgent,
+    EnsureApprover,
     EnsureUser,
     FindUser,
     NoteRef,
@@ -25,7 +32,12 @@ from joinery.domain.tickets import (
     ReadBack,
     Result,
     RetireAgent,
+    RolesRef,
+    RoundRef,
+    SetRoles,
     TicketRef,
+    TicketState,
+    UpdateUser,
     UserRef,
 )
 
@@ -46,9 +58,12 @@ class HaloServiceDesk:
         self._client = client
         self._names = Names(client)
         self._users = Users(client, self._names, policy)
-        self._agents = Agents(client, self._users)
+        self._profiles = Profiles(client, self._names, self._users, policy)
+        self._agents = Agents(client, self._names, self._users)
+        self._roles = Roles(client, self._names, self._agents)
         self._notes = Notes(client, self._names)
         self._tickets = Tickets(client, self._names, self._users, policy, deployment=deployment, key_field=key_field)
+        self._approvals = Approvals(client, self._names, self._notes, self._tickets, policy)
 
     def find(self, order: Order, key: str, *, quick: bool = False) -> tuple[Result, ...]:
         """What this order with this key has made. Orders that write a target value make nothing: repeat them."""
@@ -57,8 +72,12 @@ class HaloServiceDesk:
                 return self._tickets.find(key, quick=quick)
             case AddNote():
                 return self._notes.find(order, key)
-            case EnsureUser():
+            case AskApproval():
+                return self._approvals.find(order, key)
+            case EnsureUser() | EnsureApprover():
                 return self._users.find(order)
+            case EnsureAgent():
+                return self._agents.find(order)
             case _:
                 return ()
 
@@ -83,16 +102,34 @@ class HaloServiceDesk:
                 return self._tickets.check(order, key, result)
             case AddNote(), NoteRef():
                 return self._notes.check(order, key, result)
-            case EnsureUser(), UserRef():
+            case CloseTicket(), TicketRef():
+                return self._approvals.check_closed(order)
+            case AskApproval(), RoundRef():
+                return self._approvals.check(order, result)
+            case ((EnsureUser() | EnsureApprover()), UserRef()):
                 return self._users.check_ensured(order, result)
+            case UpdateUser(), UserRef():
+                return self._profiles.check(order)
             case FindUser(), UserRef():
                 return self._users.check_looked_up(order, result)
             case DeactivateUser(), UserRef():
                 return self._users.check_deactivated(order)
+            case EnsureAgent(), AgentRef():
+                return self._agents.check_ensured(order, result)
+            case SetRoles(), RolesRef():
+                return self._roles.check(order, result)
             case RetireAgent(), AgentRef():
                 return self._agents.check_retired(order, result)
             case _:
                 raise TypeError(f"{type(result).__name__} is not the result of {type(order).__name__}")
+
+    def ticket_state(self, ticket_id: str) -> TicketState:
+        """Where a ticket's approval stands, from the rows of its present round."""
+        return self._approvals.state(ticket_id)
+
+    def awaiting(self) -> frozenset[str]:
+        """Open tickets in the status that awaits an approval."""
+        return self._approvals.awaiting()
 
     def _perform(self, order: Order, key: str, deadline: Deadline) -> Result:
         match order:
@@ -100,11 +137,21 @@ class HaloServiceDesk:
                 return self._tickets.open(order, key, deadline)
             case AddNote():
                 return self._notes.add(order, key, deadline)
-            case EnsureUser():
+            case CloseTicket():
+                return self._approvals.close(order, deadline)
+            case AskApproval():
+                return self._approvals.ask(order, key, deadline)
+            case EnsureUser() | EnsureApprover():
                 return self._users.ensure(order, deadline)
+            case UpdateUser():
+                return self._profiles.update(order, deadline)
             case FindUser():
                 return self._users.look_up(order, deadline)
             case DeactivateUser():
                 return self._users.deactivate(order, deadline)
+            case EnsureAgent():
+                return self._agents.ensure(order, deadline)
+            case SetRoles():
+                return self._roles.set(order, deadline)
             case RetireAgent():
                 return self._agents.retire(order, deadline)

@@ -36,6 +36,7 @@ STATUS = Noun(title="status", path="/Status", query={})
 OUTCOME = Noun(title="outcome", path="/Outcome", query={})
 FIELD = Noun(title="custom field", path="/FieldInfo", query={})
 ROLE = Noun(title="role", path="/Roles", query={})
+APPROVAL_PROCESS = Noun(title="approval process", path="/ApprovalProcess", query={})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +81,11 @@ class Names:
         except Refused:
             return None
         return next((named for name in names for named in known if wire.same(named.name, name)), None)
+
+    def name_of(self, noun: Noun, identity: str, *, deadline: Deadline | None = None) -> str:
+        """The name behind an id, for rows that only carry the id; empty where it is unknown."""
+        known = self._list(noun, deadline)
+        return next((named.name for named in known if wire.same(str(named.id), identity)), "")
 
     def forget(self) -> None:
         """Ask for every list again: an id that was kept may no longer be there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 from adapters.halo import wire
 from adapters.halo.answers import NotThere
@@ -29,31 +30,41 @@ class Notes:
     def add(self, order: AddNote, key: str, deadline: Deadline) -> NoteRef:
         """Write the note, hidden from end users."""
         ticket_id = wire.object_id(order.ticket_id, "ticket")
+        return NoteRef(ticket_id=str(ticket_id), id=str(self.write(ticket_id, order.text, key, deadline)))
+
+    def write(self, ticket_id: int, words: str, key: str, deadline: Deadline, **carried: Any) -> int:
+        """One action that says something and may carry more (an approval to start); its number on the ticket."""
         outcome = self._names.find(OUTCOME, *NOTE_OUTCOMES, deadline=deadline)
         row = {
             "ticket_id": ticket_id,
             "outcome_id": outcome.id if outcome else NOTE_OUTCOME_ID,
-            "note_html": f"{wire.paragraphs(order.text)}<p>{html.escape(wire.key_token(key))}</p>",
+            "note_html": f"{wire.paragraphs(words)}<p>{html.escape(wire.key_token(key))}</p>",
             "hiddenfromuser": True,
+            **carried,
         }
-        written = self._client.post("/Actions", row, deadline=deadline)
-        return NoteRef(ticket_id=str(ticket_id), id=str(wire.id_of(written, "POST /Actions")))
+        return wire.id_of(self._client.post("/Actions", row, deadline=deadline), "POST /Actions")
 
     def find(self, order: AddNote, key: str) -> tuple[NoteRef, ...]:
         """The notes on the ticket that carry the key, lowest id first."""
         ticket_id = wire.object_id(order.ticket_id, "ticket")
+        return tuple(
+            NoteRef(ticket_id=str(ticket_id), id=str(action_id)) for action_id in self.numbers(ticket_id, key, self._client.deadline())
+        )
+
+    def numbers(self, ticket_id: int, key: str, deadline: Deadline) -> list[int]:
+        """The numbers of the ticket's actions that carry the key, lowest first."""
+        query: dict[str, str | int] = {"ticket_id": ticket_id, "count": ACTIONS_READ, "includehtmlnote": "true"}
         try:
-            body = self._client.get("/Actions", {"ticket_id": ticket_id, "count": ACTIONS_READ, "includehtmlnote": "true"})
+            body = self._client.get("/Actions", query, deadline=deadline)
         except NotThere:
-            return ()
-        found = sorted(
+            return []
+        return sorted(
             action_id
             for row in wire.rows_of(body, "/Actions")
             if wire.number(row.get("ticket_id", ticket_id)) == ticket_id
             and (action_id := wire.number(row.get("id"))) is not None
             and wire.key_token(key) in html.unescape(f"{wire.text(row, 'note')} {wire.text(row, 'note_html')}")
         )
-        return tuple(NoteRef(ticket_id=str(ticket_id), id=str(action_id)) for action_id in found)
 
     def check(self, order: AddNote, key: str, result: NoteRef) -> ReadBack:
         """The note is in the ticket's list."""

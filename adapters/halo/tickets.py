@@ -76,7 +76,7 @@ class Tickets:
             candidates |= {wire.id_of(row, "GET /Tickets") for row in rows if self._may_carry(row, key, few=len(rows) <= _FEW)}
             if quick:
                 break
-        found = [ticket_id for ticket_id in sorted(candidates) if self._carries(self._read(ticket_id, deadline), key)]
+        found = [ticket_id for ticket_id in sorted(candidates) if self._carries(self.read(ticket_id, deadline), key)]
         if not found and not quick:
             deleted = wire.page(self._client, "/Tickets", {"deleted": "true", "search_summary": key}, deadline=deadline)
             # A deleted ticket cannot be read on its own everywhere; its row shows the summary, and that is compared in full.
@@ -95,7 +95,7 @@ class Tickets:
         for row in sorted(wire.page(self._client, "/Tickets", query, deadline=deadline), key=lambda row: wire.id_of(row, "GET /Tickets")):
             if wire.number(row.get("user_id")) != user_id or wire.number(row.get("tickettype_id")) != type_id:
                 continue
-            ticket = self._read(wire.id_of(row, "GET /Tickets"), deadline)
+            ticket = self.read(wire.id_of(row, "GET /Tickets"), deadline)
             if (
                 ticket is not None
                 and wire.number(ticket.get("user_id")) == user_id
@@ -109,7 +109,7 @@ class Tickets:
 
     def check(self, order: OpenTicket, key: str, result: TicketRef) -> ReadBack:
         """There, not deleted, for the right user, with the key and the whole task list."""
-        ticket = self._read(wire.object_id(result.id, "ticket"), self._client.deadline())
+        ticket = self.read(wire.object_id(result.id, "ticket"), self._client.deadline())
         if ticket is None:
             return ReadBack(ok=False, detail=f"ticket {result.id} is not there")
         wrong = []
@@ -128,6 +128,14 @@ class Tickets:
         if wrong:
             return ReadBack(ok=False, detail=f"ticket {result.id} {', '.join(wrong)}")
         return ReadBack(ok=True, detail=f"ticket {result.id} is there{', opened by somebody else' if similar else ''}")
+
+    def read(self, ticket_id: int, deadline: Deadline) -> wire.Row | None:
+        """One ticket in full; None where it is not there."""
+        try:
+            ticket = wire.one(self._client, f"/Tickets/{ticket_id}", {"includedetails": "true", "nocache": "true"}, deadline=deadline)
+        except NotThere:
+            return None
+        return ticket if wire.number(ticket.get("id")) == ticket_id else None
 
     # --- below: how -----------------------------------------------------------------------------------------------
 
@@ -153,13 +161,6 @@ class Tickets:
             by_field = json.dumps([{"filter_name": self._key_field, "filter_type": 2, "filter_value": key}])
             questions.insert(0, {"advanced_search": by_field})
         return questions
-
-    def _read(self, ticket_id: int, deadline: Deadline) -> wire.Row | None:
-        try:
-            ticket = wire.one(self._client, f"/Tickets/{ticket_id}", {"includedetails": "true", "nocache": "true"}, deadline=deadline)
-        except NotThere:
-            return None
-        return ticket if wire.number(ticket.get("id")) == ticket_id else None
 
     def _may_carry(self, row: wire.Row, key: str, *, few: bool) -> bool:
         """Worth reading in full: it shows the key, or it is one of few and does not show its custom fields."""

@@ -13,7 +13,7 @@ from adapters.halo.names import NAMES_KEPT, Names
 from adapters.halo.places import place_of
 from joinery.domain.person import Person
 from joinery.domain.policy import DeskPolicy
-from joinery.domain.tickets import DeactivateUser, EnsureUser, FindUser, ReadBack, UserRef
+from joinery.domain.tickets import DeactivateUser, EnsureApprover, EnsureUser, FindUser, ReadBack, UserRef
 from joinery.errors import Refused
 
 #: Inactive users have to be asked for (Halo reference section 5).
@@ -28,6 +28,9 @@ _FIND_COUNTS = 2.0
 _FINDS_KEPT = 100
 #: Seconds for which a user's client and site are believed, and how many of them are kept.
 _PLACE_COUNTS, _PLACES_KEPT = 60.0, 1000
+
+#: The flag without which a user cannot answer an approval in the portal.
+_MAY_APPROVE = "ischangeapprover2"
 
 _MAILS = ("emailaddress", "email2", "email3")
 
@@ -72,14 +75,21 @@ class Users:
         until, place = self._places.get(wire.object_id(user_id, "user"), (0.0, {}))
         return place if self._client.clock.monotonic() < until else _place_in(self.get(user_id, deadline=deadline))
 
-    def find(self, order: EnsureUser) -> tuple[UserRef, ...]:
-        """Users that are this person's and need nothing more: linked and active. Others are for ``ensure`` to adopt."""
+    def forget_place(self, user_id: int) -> None:
+        """The user may have moved: their client and site are read anew."""
+        self._places.pop(user_id, None)
+
+    def find(self, order: EnsureUser | EnsureApprover) -> tuple[UserRef, ...]:
+        """Users that are this person's and need nothing more: linked, active, and with the right to approve where that is asked for."""
         match = self._match(order.person, self._client.deadline())
         self._remember(order.person, match)
-        return tuple(UserRef(id=str(row["id"])) for row in match.linked if not _inactive(row))
+        return tuple(UserRef(id=str(row["id"])) for row in match.linked if not _inactive(row) and not _lacks_right(order, row))
 
-    def ensure(self, order: EnsureUser, deadline: Deadline) -> UserRef:
-        """Create, adopt or reactivate. Raises Refused where it is not clear which user is this person's."""
+    def ensure(self, order: EnsureUser | EnsureApprover, deadline: Deadline) -> UserRef:
+        """Create, adopt or reactivate; an approver gets the right to approve in the same request (``ischangeapprover2``, reference section 5).
+
+        Raises Refused where it is not clear which user is this person's.
+        """
         person = order.person
         match = self._recent(person, deadline)
         row = _pick(match, person)
@@ -88,20 +98,23 @@ class Users:
                 f"user {match.taken[0]['id']} has this person's address and another directory id: two directory accounts claim one desk user"
             )
         if row is None:
-            created = self._client.post("/Users", self._new(person, deadline), deadline=deadline)
+            right = {_MAY_APPROVE: True} if isinstance(order, EnsureApprover) else {}
+            created = self._client.post("/Users", {**self._new(person, deadline), **right}, deadline=deadline)
             return UserRef(id=str(wire.id_of(created, "POST /Users")), how="created")
         changes: wire.Row = {}
         if not match.linked:
             changes["azureoid"] = person.id
         if _inactive(row):
             changes["inactive"] = False
+        if _lacks_right(order, row):
+            changes[_MAY_APPROVE] = True
         user_id = wire.id_of(row, "GET /Users")
         if changes:
             self._client.post("/Users", {"id": user_id, **changes}, deadline=deadline)
         return UserRef(id=str(user_id), how="reactivated" if "inactive" in changes else "adopted" if changes else "found")
 
-    def check_ensured(self, order: EnsureUser, result: UserRef) -> ReadBack:
-        """Active, and linked to this person's directory id."""
+    def check_ensured(self, order: EnsureUser | EnsureApprover, result: UserRef) -> ReadBack:
+        """Active, linked to this person's directory id, and an approver where one was asked for."""
         if result.id is None:
             return ReadBack(ok=False, detail="no user was made")
         try:
@@ -112,6 +125,8 @@ class Users:
             return ReadBack(ok=False, detail=f"user {result.id} is still inactive")
         if not wire.same(wire.text(row, "azureoid"), order.person.id):
             return ReadBack(ok=False, detail=f"user {result.id} is not linked to the directory account")
+        if _lacks_right(order, row):
+            return ReadBack(ok=False, detail=f"user {result.id} may not approve")
         return ReadBack(ok=True, detail=f"user {result.id} is active and linked")
 
     def look_up(self, order: FindUser, deadline: Deadline) -> UserRef:
@@ -165,19 +180,7 @@ class Users:
 
     def _new(self, person: Person, deadline: Deadline) -> wire.Row:
         place = place_of(person, self._policy, self._names, deadline=deadline)
-        name = wire.line(person.name) or person.id
-        first, _, rest = name.partition(" ")
-        row: wire.Row = {
-            "name": name,
-            "firstname": wire.line(person.given_name) or first,
-            "surname": wire.line(person.surname) or rest,
-            "emailaddress": wire.line(person.address),
-            "client_id": place.client_id,
-            "site_id": place.site_id,
-            "title": wire.line(person.job_title),
-            "department": wire.line(person.department),
-            "login": wire.line(person.user_principal_name),
-        }
+        row: wire.Row = {**profile_of(person), "client_id": place.client_id, "site_id": place.site_id}
         return {member: value for member, value in row.items() if value != ""} | {"azureoid": person.id, "inactive": False}
 
     def _match(self, person: Person, deadline: Deadline) -> _Match:
@@ -253,6 +256,23 @@ class Users:
         return _Match(linked=tuple(linked), free=tuple(free), taken=tuple(taken))
 
 
+def profile_of(person: Person) -> dict[str, str]:
+    """The members of a user that describe the person, each as a one-line text; empty where the directory says nothing."""
+    name = wire.line(person.name) or person.id
+    first, _, rest = name.partition(" ")
+    manager = person.manager
+    return {
+        "name": name,
+        "firstname": wire.line(person.given_name) or first,
+        "surname": wire.line(person.surname) or rest,
+        "emailaddress": wire.line(person.address),
+        "title": wire.line(person.job_title),
+        "department": wire.line(person.department),
+        "login": wire.line(person.user_principal_name),
+        "manager_email": wire.line(manager.mail or manager.user_principal_name) if manager else "",
+    }
+
+
 def _pick(match: _Match, person: Person) -> wire.Row | None:
     """The one user that is this person's. Raises Refused where several could be."""
     if match.linked:
@@ -290,6 +310,10 @@ def _place_in(row: wire.Row) -> wire.Row:
         "site_id": wire.number(row.get("site_id_int")) or wire.number(row.get("site_id")),
     }
     return {member: value for member, value in members.items() if value is not None}
+
+
+def _lacks_right(order: EnsureUser | EnsureApprover, row: wire.Row) -> bool:
+    return isinstance(order, EnsureApprover) and not wire.true(row, _MAY_APPROVE)
 
 
 def _inactive(row: wire.Row) -> bool:

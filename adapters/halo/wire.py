@@ -6,6 +6,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.halo.client import HaloClient
@@ -20,6 +21,9 @@ PAGE_SIZE = 100
 
 #: More pages than any list we ask for has; a list that is longer is refused instead of read in part.
 PAGES_MAX = 500
+
+#: Dates up to this year stand for none: 0001-01-01, 1899-12-30, 1900-01-01, 1901-01-01.
+_UNSET_UNTIL = 1901
 
 #: Characters of a one-line text: Halo's short text columns hold 255.
 LINE_LIMIT = 255
@@ -105,6 +109,15 @@ def text(row: Row, member: str) -> str:
     """A text member, stripped; empty where it is missing or not a text."""
     value = row.get(member)
     return value.strip() if isinstance(value, str) else ""
+
+
+def moment(row: Row, member: str) -> datetime | None:
+    """A date as Halo writes it: UTC without a zone, up to seven digits behind the second; its sentinels for "unset" are None (reference 2.3)."""
+    try:
+        read = datetime.fromisoformat(text(row, member))
+    except ValueError:
+        return None
+    return None if read.year <= _UNSET_UNTIL else (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def true(row: Row, member: str) -> bool:

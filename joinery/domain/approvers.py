@@ -12,6 +12,7 @@ from typing import Protocol
 from joinery.domain.identity import classify
 from joinery.domain.person import Person, Sighting
 from joinery.domain.policy import NoApprover, Policy
+from joinery.domain.tickets import Answer
 
 #: What a ``of`` may say: the manager, or ``owner:`` and a mail address.
 MANAGER, OWNER = "manager", "owner:"
@@ -47,6 +48,21 @@ class Approval:
     def approved(self) -> bool:
         """True for an approval alone."""
         return self.outcome is ApprovalOutcome.APPROVED
+
+
+def discounted(answer: Answer, asked: tuple[str, ...]) -> str:
+    """Why an answer in our round is none, by the row alone; empty where it may be one. ``asked`` are the desk ids of whom we asked."""
+    if answer.asked not in asked:
+        return "it is an answer of somebody who was not asked"
+    if answer.how == "override":
+        return "somebody answered in place of whoever was asked"
+    if answer.how == "automatic":
+        return "no person gave it"
+    if answer.by not in ("", answer.asked) and answer.how != "delegate":
+        return "somebody else gave it than was asked"
+    if answer.how == "delegate" and not answer.by:
+        return "it names no delegate"
+    return ""
 
 
 class People(Protocol):

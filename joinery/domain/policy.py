@@ -203,6 +203,11 @@ class DeskPolicy:
     default_client: str = "Contoso"
     default_site: str = "Head Office"
     site_rules: tuple[SiteRule, ...] = ()
+    #: The process that asks whoever its start names, in one step.
+    approval_process: str = "Named approver"
+    #: The status in which that process puts a ticket until it is answered, and the one that closes a ticket.
+    awaiting_status: str = "Awaiting Approval"
+    closed_status: str = "Closed"
     tickets: dict[str, TicketPolicy] = field(
         default_factory=lambda: {
             "onboarding": TicketPolicy(ticket_type="Onboarding", team="Service Desk"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from joinery.domain.approvers import Approval
 from joinery.domain.changes import Reading, Stage
 from joinery.domain.events import RolesChanged
 from joinery.domain.policy import Policy, RolePolicy
@@ -56,6 +57,31 @@ class Grant:
 
 #: How every matter of ours begins.
 _MATTER = "role of "
+
+
+class Removal(StrEnum):
+    """What came of a membership that was to end, or why it is not ours to end."""
+
+    REMOVED = "removed"
+    #: It could be ended by whoever may edit the group; policy says to report it.
+    EDITABLE = "editable"
+    #: A rule decides who is in it.
+    DYNAMIC = "dynamic"
+    #: Mastered on premises.
+    SYNCED = "synced"
+    ROLE_ASSIGNABLE = "role-assignable"
+    #: A distribution list.
+    MAIL_ENABLED = "mail-enabled"
+    #: Still a member, through another group.
+    NESTED = "nested"
+    #: There is no such group any more.
+    GONE = "gone"
+    #: The directory said no, or said nothing for days.
+    REFUSED = "refused"
+
+
+#: The matter of an order for the person's roles as a whole: it always asks for what is wanted at the moment of the call.
+DESIRED = "desired roles"
 
 
 def matter(group: str, nth: int) -> str:
@@ -163,6 +189,25 @@ def over(grants: Mapping[str, Grant]) -> dict[str, Grant]:
 def granted(grant: Grant, role: RolePolicy, now: datetime, *, how: str) -> Grant:
     """It was granted now, for as long as policy says."""
     return replace(grant, state=GrantState.GRANTED, until=now + role.lasts if role.lasts is not None else None, how=how)
+
+
+def answered(grant: Grant, role: RolePolicy, approval: Approval, now: datetime, *, ticket_id: str) -> Grant:
+    """What an approval came to, with its evidence. Nothing but an approval grants."""
+    told = replace(grant, ticket_id=ticket_id, by=approval.by, who=approval.who, at=approval.at)
+    if approval.approved:
+        return granted(told, role, now, how=approval.how)
+    return replace(told, state=GrantState.REFUSED, how=str(approval.outcome))
+
+
+def apart(fact: RolesChanged, policy: Policy) -> tuple[RolesChanged, ...]:
+    """One fact for everything that can be done at once, and one for each group whose role somebody has to approve.
+
+    So an approval waits alone, and nothing waits for it.
+    """
+    waiting = [group for group in fact.gained if (role := policy.roles.get(group)) and (role.approval or role.administrator)]
+    at_once = replace(fact, gained=tuple(group for group in fact.gained if group not in waiting))
+    parts = (at_once, *(RolesChanged(gained=(group,)) for group in waiting))
+    return tuple(part for part in parts if part != RolesChanged())
 
 
 def expired(grants: Mapping[str, Grant], now: datetime) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from joinery.domain import events, person, tickets
+from joinery.domain import approvers, events, person, tickets
 from joinery.engine.ports import Document
 
 R = TypeVar("R")
@@ -55,6 +55,7 @@ _TAGGED: dict[str, type] = {
         tickets.AgentRef,
         tickets.RolesRef,
         tickets.RoundRef,
+        approvers.Approval,
     )
 }
 

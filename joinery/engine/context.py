@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast, overload
 
 import msgspec
 
+from joinery.domain.approvers import Approval
 from joinery.domain.events import AlertRaised, Fact
 from joinery.domain.moments import from_text, to_text
 from joinery.domain.person import Person
-from joinery.domain.roles import Grant, Wanted
+from joinery.domain.roles import Grant, Membership, Removal, Wanted
 from joinery.domain.tickets import (
     AddNote,
     AgentRef,
@@ -36,9 +37,11 @@ from joinery.domain.tickets import (
     UserRef,
 )
 from joinery.engine import codec
+from joinery.engine.asking import Question, QuestionLost, inherited, part
 from joinery.engine.effects import REFUSED_PREFIX, Effects
-from joinery.engine.journal import Run, Step, StepState
+from joinery.engine.journal import APPROVAL, SLEEP, VALUE, Run, Step, StepState
 from joinery.engine.leash import Leash
+from joinery.engine.memberships import MEMBERSHIP
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Document
 from joinery.engine.role_book import RoleBook
@@ -46,9 +49,6 @@ from joinery.engine.surroundings import Surroundings
 from joinery.errors import JoineryError, Waiting
 
 V = TypeVar("V")
-
-#: What a step asks for that is no effect.
-VALUE = "value"
 
 #: Ending a run moves all its steps in one commit of at most 100 rows.
 STEPS_MAX = 40
@@ -82,6 +82,7 @@ class Context:
         leash: Leash,
         *,
         around: Surroundings,
+        roles: RoleBook,
         inherited: tuple[tuple[str, TicketRef], ...] = (),
     ) -> None:
         self._partition = partition
@@ -89,7 +90,7 @@ class Context:
         self._effects = effects
         self._leash = leash
         self._around = around
-        self._roles = RoleBook(partition, run, around)
+        self._roles = roles
         self._inherited = inherited
         #: Steps in the order in which the recipe asked for them in this execution.
         self.asked: list[str] = []
@@ -140,17 +141,38 @@ class Context:
         """The same, computed once and remembered."""
         return codec.from_document(self.step(name, lambda: codec.to_document(self._roles.wanted())), Wanted)
 
-    def remember_grant(self, name: str, group: str, grant: Grant) -> Wanted:
-        """Write down what was decided about a membership; returns which roles are wanted from then on. Done once.
+    def remember_answer(self, name: str, membership: Membership, approval: Approval, ticket: TicketRef) -> Wanted:
+        """Write down what was decided about a membership, with the evidence; returns which roles are wanted from then on. Done once.
 
-        A membership that has ended meanwhile, or a later one of the same group, stays as it is.
+        A membership that has ended meanwhile stays ended.
         """
 
         def remember() -> Document:
-            self._roles.remember(group, grant)
+            self._roles.answered(membership, approval, ticket.id)
             return codec.to_document(self._roles.wanted())
 
         return codec.from_document(self.step(name, remember), Wanted)
+
+    def limit_grants(self, name: str, groups: Iterable[str], until: datetime) -> None:
+        """What these memberships gave ends at that moment at the latest, whatever becomes of them. Done once."""
+        self.step(name, lambda: self._roles.limit(groups, until))
+
+    def end_membership(self, name: str, group: str, *, remove: bool) -> Removal:
+        """Whether a membership can be ended, and with ``remove`` end it where it can. Raises Waiting."""
+        with self._leash.engine():
+            self._claim(name, None, asks=MEMBERSHIP)
+            step = self._steps.get(name) or Step(n=len(self._steps) + 1, name=name, asks=MEMBERSHIP)
+            if step.state is not StepState.DONE:
+                self._interruptible(self._effects.may_act)
+                ender = self._around.memberships
+                step = self._interruptible(lambda: ender.settle(self._partition, self._run, step, group, remove=remove))
+                self._interruptible(self._partition.commit)
+            return Removal(step.result)
+
+    def report(self, name: str, why: str, *, cause: str) -> None:
+        """Tell whoever watches the alerts, once: ids and rules only; ``cause`` is the same text for everything that one remedy mends."""
+        if self._run.mode == "live":
+            self.step(name, lambda: self._partition.alert(why, cause=cause, run=self._run.id, step=name))
 
     @property
     def fact(self) -> Fact:
@@ -246,10 +268,50 @@ class Context:
         count = sum(1 for name in self.asked if name.startswith("the time"))
         return from_text(self.step(f"the time, reading {count + 1}", lambda: to_text(self._partition.clock.now())))
 
+    def sleep_until(self, name: str, moment: datetime) -> None:
+        """Go on at ``moment``, and not before: the one that was given first stays. A rehearsal does not wait. Raises Waiting."""
+        with self._leash.engine():
+            self._claim(name, None, asks=SLEEP)
+            known = self._steps.get(name)
+            if known is not None and known.state is StepState.DONE:
+                return
+            step = known or Step(n=len(self._steps) + 1, name=name, asks=SLEEP, result=to_text(moment))
+            until = from_text(step.result)
+            slept = self._partition.clock.now() >= until or self._run.mode != "live"
+            self._partition.save_step(self._run, replace(step, state=StepState.DONE, verified=True) if slept else step)
+            if not slept:
+                self._stop(Waiting(until=until, why=f"{name}: until {until:%Y-%m-%d %H:%M} UTC"))
+            self._interruptible(self._partition.commit)
+
+    def ask_approval(self, name: str, *, ticket: TicketRef, of: tuple[str, ...], any_of: bool = False, about: str = "") -> Approval:
+        """Ask on a ticket for an approval and return what was decided; nothing but ``outcome`` approved is one.
+
+        ``of`` names who has to approve: ``manager`` (of now, asked anew when it changes) or ``owner:<mail>``; one after the other, or with
+        ``any_of`` all at once, and the first answer decides. A run that overtook another goes on with what that one had asked on the same
+        ticket; ``about`` as in ``do``. What it does on the desk are steps whose names begin with this one's. Raises Waiting.
+        """
+        with self._leash.engine():
+            if not of:
+                self._stop(RecipeError(f"{name!r} asks nobody; that would be no approval"))
+            self._claim(name, None, asks=APPROVAL)
+            self._claim_parts(name)
+            question = Question(name=name, ticket=ticket, of=of, any_of=any_of, about=about)
+            before = inherited(self._partition, self._run, ticket.id) if name not in self._steps else None
+            try:
+                approval = self._around.asker.ask(self._partition, self._run, self._effects, question, before)
+            except QuestionLost as lost:
+                self._stop(StepGivenUp(str(lost)))
+                raise
+            except (JoineryError, Waiting) as stop:
+                self._stop(stop)
+                raise
+            self._claim_parts(name)
+            return approval
+
     def outcomes(self) -> tuple[Outcome, ...]:
-        """How the steps asked for so far stand, values left out."""
+        """How the effects asked for so far stand."""
         asked = (self._steps[name] for name in self.asked if name in self._steps)
-        return tuple(Outcome(name=s.name, state=s.state, verified=s.verified) for s in asked if s.asks != VALUE)
+        return tuple(Outcome(name=s.name, state=s.state, verified=s.verified) for s in asked if s.order is not None)
 
     def not_asked(self) -> tuple[str, ...]:
         """Steps in the journal that this execution has not asked for, in the order in which they began."""
@@ -259,12 +321,16 @@ class Context:
     def _steps(self) -> Mapping[str, Step]:
         return self._partition.steps.get(self._run.seq, {})
 
-    def _claim(self, name: str, order: Order | None) -> str:
-        """Take the name for this execution; ``order`` is None for a value."""
+    def _claim_parts(self, question: str) -> None:
+        """What a question did on the desk so far was asked for with it."""
+        self.asked.extend(name for name in self._steps if name.startswith(part(question, "")) and name not in self.asked)
+
+    def _claim(self, name: str, order: Order | None, *, asks: str = VALUE) -> str:
+        """Take the name for this execution; without an order it is for what ``asks`` says."""
         if self.interruption is not None:
             # The recipe caught what was meant for the runner and went on: nothing may follow.
             raise self.interruption
-        asks = type(order).__name__ if order else VALUE
+        asks = type(order).__name__ if order else asks
         if name in self.asked:
             self._stop(RecipeError(f"two steps are called {name!r}; a name is what a step is remembered by"))
         self.asked.append(name)

@@ -8,24 +8,26 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from joinery.domain.changes import Known, Reading, Stage, interpret
-from joinery.domain.events import Fact
-from joinery.domain.guard import Verdict
+from joinery.domain.events import Fact, RolesChanged
+from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
-from joinery.domain.roles import with_endings
+from joinery.domain.roles import apart, with_endings
 from joinery.engine import codec, granting
+from joinery.engine.answers import GONE, MOVED_ON, AnswerPost
+from joinery.engine.asking import wake
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate
 from joinery.engine.groups import HOLDERS, GroupBook
-from joinery.engine.journal import Run, RunStatus, run_id
+from joinery.engine.journal import Head, Run, RunStatus, run_id
 from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Directory, Document, StateStore
-from joinery.engine.recipes import Catalogue
+from joinery.engine.recipes import Catalogue, Workflow
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.errors import QueueUnavailable, Refused, StoreUnavailable, TryLater
@@ -51,18 +53,21 @@ class Dispatcher:
     checks: LateChecks
     pauses: PauseBoard
     gate: Gate
+    answers: AnswerPost
     clock: Clock
     timing: EngineTiming
     deployment: str
 
     def handle(self, envelope: Envelope, *, enqueued_at: datetime | None = None) -> None:
-        """Handle a ``look`` or a ``wake``, ``enqueued_at`` by the bus's clock.
+        """Handle a ``look``, a ``wake`` or an ``answer``, ``enqueued_at`` by the bus's clock.
 
         Raises TryLater or Refused from the directory, LostRace, StoreUnavailable.
         """
         stop_at = self.clock.monotonic() + self.timing.work_budget.total_seconds()
         partition = self.open_partition(envelope.session_id)
         if partition.is_new and envelope.kind is EnvelopeKind.WAKE:
+            return
+        if envelope.kind is EnvelopeKind.ANSWER and not self._wakes_question(partition, envelope):
             return
         trouble: TryLater | Refused | None = None
         if envelope.kind is EnvelopeKind.LOOK or granting.is_due(partition.head, self.clock.now()):
@@ -82,6 +87,14 @@ class Dispatcher:
         partition.settle()
         if trouble is not None:
             raise trouble
+
+    def _wakes_question(self, partition: Partition, envelope: Envelope) -> bool:
+        """Whether a run waits for an approval on the ticket that an answer is about; it looks again then."""
+        moved_on = envelope.at if envelope.cause == MOVED_ON else None
+        if wake(partition, envelope.about, heard=envelope.cause != GONE, moved_on=moved_on):
+            return True
+        self.answers.forget(envelope.about, partition.name)
+        return False
 
     # --- look and decide ---
 
@@ -106,6 +119,7 @@ class Dispatcher:
         explained = self._explains(partition, sighting)
         self._decide(partition, sighting, envelope, asked_at)
         self._remember_groups(partition, head.known.seen, sighting, ids)
+        self._tell_questions(partition, head, sighting)
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
         if envelope.kind is EnvelopeKind.LOOK and not envelope.again and not explained and partition.head.look_again_at is None:
@@ -123,6 +137,18 @@ class Dispatcher:
         except QueueUnavailable:
             partition.head = replace(partition.head, look_again_at=now + self._second_look)
             partition.commit()
+
+    def _tell_questions(self, partition: Partition, before: Head, sighting: Sighting) -> None:
+        """Approvals go to the manager of now, and not to somebody who can no longer be asked: let them look again."""
+        seen = before.known.seen
+        gone = partition.head.episode.stage is Stage.LEFT and before.episode.stage is not Stage.LEFT
+        if isinstance(sighting, Person) and seen is not None:
+            if _manager_of(seen) != _manager_of(sighting):
+                wake(partition)
+            away = frozenset(self.policy.approvals.away_groups)
+            gone = gone or bool((sighting.groups - seen.groups) & away) or (seen.account_enabled and not sighting.account_enabled)
+        if gone:
+            partition.afterwards(lambda: self.answers.asked_is_gone(sighting.id))
 
     def _explains(self, partition: Partition, sighting: Sighting) -> bool:
         """Whether a look shows what a hint was about: something new, and not what may be older than what a look a moment ago showed.
@@ -217,6 +243,21 @@ class Dispatcher:
             # Nothing starts, but what is open may have been about somebody who is no more, or lacked what is known now.
             meet(partition, fact, person, by=fact.kind)
             return Verdict.RECORD
+        parts = apart(fact, self.policy) if isinstance(fact, RolesChanged) and decision.verdict is Verdict.ACT else (fact,)
+        verdicts = [self._begin(partition, workflow, part, decision, reading, person, envelope) for part in parts]
+        return Verdict.ACT if Verdict.ACT in verdicts else verdicts[0]
+
+    def _begin(
+        self,
+        partition: Partition,
+        workflow: Workflow,
+        fact: Fact,
+        decision: GuardDecision,
+        reading: Reading,
+        person: Person,
+        envelope: Envelope,
+    ) -> Verdict:
+        """Start one run, unless the breaker holds it or an open one takes the fact in."""
         shadow = decision.verdict is Verdict.SHADOW
         mode = "shadow" if shadow else "live"
         episode = reading.episode.number
@@ -319,6 +360,10 @@ class Dispatcher:
         for run in list(partition.runs.values()):
             if run.waiting_for.startswith(_HELD):
                 partition.save_run(renew(run, due=None, waiting_for=""))
+
+
+def _manager_of(person: Person) -> str:
+    return person.manager.id if person.manager else ""
 
 
 def _digest(situation: Document) -> str:

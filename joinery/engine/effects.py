@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import EnsureApprover, FindUser, OpenTicket, Order, ReadBack, Result, TicketRef, UserRef
+from joinery.domain.tickets import EnsureApprover, FindUser, OpenTicket, Order, ReadBack, Result, TicketRef, TicketState, UserRef
 from joinery.engine import codec
 from joinery.engine.journal import Check, Run, Step, StepState, effect_key, shared_by
 from joinery.engine.partition import Partition
@@ -40,6 +40,7 @@ class Effects:
         pauses: Callable[[], Pauses],
         deployment: str,
         stop_at: float,
+        up_to_date: Callable[[Order, str], Order],
     ) -> None:
         self._partition = partition
         self._run = run
@@ -50,6 +51,8 @@ class Effects:
         self._pauses = pauses
         self._deployment = deployment
         self._stop_at = stop_at
+        #: Turns an order and the matter it is about into what it comes to at this moment.
+        self._up_to_date = up_to_date
 
     def settle(self, name: str, order: Order, *, about: str = "") -> Step:
         """Bring one step to ``DONE`` or ``FAILED``. With ``about``, a later run that goes on with the same matter finds what this one made.
@@ -60,7 +63,8 @@ class Effects:
         step = self._step(name, order, about)
         if step.state in (StepState.DONE, StepState.FAILED):
             return step
-        self._may_act()
+        self.may_act()
+        order = self._up_to_date(order, about)
         if step.due and self._clock.now() < step.due:
             raise Waiting(until=step.due, why=f"{name}: {step.trouble or 'not due yet'}")
         try:
@@ -135,23 +139,29 @@ class Effects:
             return step
         if step.due and self._clock.now() < step.due:
             raise Waiting(until=step.due, why=f"{step.name}: {step.trouble or 'to be read back'}")
-        self._may_act()
-        order: Order = codec.untag(step.order)
+        self.may_act()
+        order: Order = self._up_to_date(codec.untag(step.order), step.about)
         result: Result = codec.untag(step.result)
         try:
             if not order.creates:
                 result = self._desk.perform(order, step.key, within=self._timing.call_deadline)
-                step = replace(step, result=codec.tag(result))
+                step = replace(step, order=codec.tag(order), result=codec.tag(result))
             seen = self._desk.read_back(order, step.key, result)
         except (TryLater, Refused, OutcomeUnknown) as error:
             return self._not_read(step, error)
         return self._remember_verification(step, seen)
 
+    def ticket_state(self, ticket_id: str) -> TicketState:
+        """Where a ticket's approval stands. Raises Waiting while we may not act, else what the desk raises."""
+        self.may_act()
+        return self._desk.ticket_state(ticket_id)
+
     # --- the protocol's parts ---
 
     def _create(self, step: Step, order: Order) -> Step:
         # What an earlier run made may be old, and only a thorough look finds it.
-        earlier = bool(step.about) and bool(self._run.supersedes or step.about in self._partition.head.tickets)
+        known = step.asks == OpenTicket.__name__ and step.about in self._partition.head.tickets
+        earlier = bool(step.about) and bool(self._run.supersedes or known)
         found = self._desk.find(order, step.key, quick=step.tries == 0 and not earlier)
         if found:
             return self._adopt(step, order, found[0])
@@ -369,7 +379,8 @@ class Effects:
         self._save(step, due=until)
         raise Waiting(until=until, why=f"{step.name}: {why}")
 
-    def _may_act(self) -> None:
+    def may_act(self) -> None:
+        """Go on, unless somebody paused this workflow or this message has had its share of work. Raises Waiting."""
         # Read anew before every effect: whoever presses pause means now.
         reason = self._pauses().reason_for(self._run.workflow)
         now = self._clock.now()

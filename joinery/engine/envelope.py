@@ -29,6 +29,7 @@ class EnvelopeKind(StrEnum):
     LOOK_GROUP = "look_group"
     #: Something of this person's is due: a retry, a second look, a check.
     WAKE = "wake"
+    #: Something may have happened to an approval that this person waits for.
     ANSWER = "answer"
     ALERT = "alert"
     OPERATE = "operate"
@@ -56,7 +57,7 @@ class Envelope:
     again: bool = False
     trace_parent: str = ""
     run: str = ""
-    #: For ``alert``: where it struck, ``<subject>#<audit seq>``.
+    #: For ``alert``: where it struck, ``<subject>#<audit seq>``. For ``answer``: the ticket's id.
     about: str = ""
     #: For ``look_group``: the members a notification named, at most 20; empty means compare the whole group.
     members: tuple[str, ...] = ()

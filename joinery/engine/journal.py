@@ -31,6 +31,9 @@ JOURNAL_VERSION = 2
 #: The row beside the head.
 KNOWN = "known"
 
+#: What a step asks for that is no effect: a value, a moment, an answer of people (its ``key`` is the ticket's id).
+VALUE, SLEEP, APPROVAL = "value", "sleep", "approval"
+
 R = TypeVar("R")
 
 
@@ -110,7 +113,7 @@ class Step:
 
     n: int
     name: str
-    #: The class of the order, or ``value``.
+    #: The class of the order, or ``value``, ``sleep``, ``approval``.
     asks: str
     key: str = ""
     #: The matter that the key is made from; empty where it is made from the run's id.

@@ -116,10 +116,10 @@ class DeskApprovals:
         return RoundRef(ticket_id=ticket_id, number=number)
 
     def found(self, order: AskApproval, key: str) -> tuple[RoundRef, ...]:
-        """Our rounds with this key, the latest first."""
+        """Our rounds with this key, the latest first; one that was taken back is none."""
         ticket = self._things.ticket(order.ticket_id)
         rounds = ticket.rounds if ticket else []
-        return tuple(RoundRef(ticket_id=order.ticket_id, number=one.number) for one in reversed(rounds) if one.key == key)
+        return tuple(RoundRef(ticket_id=order.ticket_id, number=one.number) for one in reversed(rounds) if one.key == key and one.answers)
 
     def answer(self, ticket_id: str, user_id: str, approved: bool, *, how: str, by: str) -> None:
         """What a person does in front of the desk. Raises Refused where the desk would not take it."""

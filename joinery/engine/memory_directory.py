@@ -232,6 +232,14 @@ class MemoryDirectory:
             if group is not None and person_id in group.members:
                 self.end_membership(group_id, person_id)
 
+    def by_address(self, address: str) -> Person | None:
+        """The one live account with this mail or user principal name, without their groups; None where there is none or several."""
+        with self._lock:
+            self._called("by_address")
+            wanted = address.strip().casefold()
+            found = [person for person in self._people.values() if wanted in person.addresses]
+            return found[0] if len(found) == 1 else None
+
     def people_in(self, group_id: str) -> frozenset[str]:
         """Ids of all people in the group, through nesting; empty if the group is gone."""
         with self._lock:

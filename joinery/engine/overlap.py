@@ -9,7 +9,7 @@ from typing import cast
 from joinery.domain.events import Completed, Fact, Joined, Left, Moved, Renamed, Returned, RolesChanged
 from joinery.domain.person import Person
 from joinery.engine import codec
-from joinery.engine.journal import RunStatus
+from joinery.engine.journal import Run, RunStatus
 from joinery.engine.partition import Partition
 
 
@@ -47,8 +47,8 @@ FACT_MEETS_RUN: dict[type[Fact], tuple[Overlap, ...]] = {
     Completed: (_C, _C, _Q, _Q, _C, _Q),
     Moved: (_Q, _M, _Q, _Q, _Q, _Q),
     Renamed: (_C, _C, _M, _C, _C, _Q),
-    # The new run is about everything that is wanted now: it goes on with what was asked for and still stands, and withdraws the rest.
-    RolesChanged: (_Q, _Q, _Q, _S, _Q, _Q),
+    # A run about the same group; one about other groups goes on. The new run withdraws what was asked for and does not stand any more.
+    RolesChanged: (_Q, _Q, _Q, _M, _Q, _Q),
 }
 
 
@@ -82,7 +82,7 @@ def meet(partition: Partition, fact: Fact, person: Person, *, by: str) -> Meetin
     about, before = fact, None
     for run in sorted(partition.runs.values(), key=lambda one: one.seq):
         outcome = overlap(fact, run.workflow)
-        if run.mode != "live" or outcome is Overlap.QUEUE:
+        if run.mode != "live" or outcome is Overlap.QUEUE or _is_apart(fact, run):
             continue
         if run.status is not RunStatus.OPEN:
             # It is ending already; whatever is new waits for it.
@@ -104,10 +104,25 @@ def meet(partition: Partition, fact: Fact, person: Person, *, by: str) -> Meetin
     return Meeting(fact=None if taken else about, supersedes=tuple(ends), before=before)
 
 
+def _is_apart(fact: Fact, run: Run) -> bool:
+    """A run about other groups goes on, however long it waits: what each of them asks the desk for is what is wanted by then."""
+    about = codec.untag(run.fact)
+    if not isinstance(fact, RolesChanged) or not isinstance(about, RolesChanged):
+        return False
+    return {*fact.gained, *fact.lost, *fact.ended}.isdisjoint((*about.gained, *about.lost, *about.ended))
+
+
 def _merged(old: Fact, new: Fact) -> Fact:
-    """Both facts as one, where they are of one kind and name fields."""
+    """Both facts as one, where they are of one kind and name fields or groups; about a group the new one is right."""
     if isinstance(old, Moved) and isinstance(new, Moved):
         return Moved(fields=tuple(dict.fromkeys((*old.fields, *new.fields))))
     if isinstance(old, Renamed) and isinstance(new, Renamed):
         return Renamed(fields=tuple(dict.fromkeys((*old.fields, *new.fields))))
+    if isinstance(old, RolesChanged) and isinstance(new, RolesChanged):
+        known = {*new.gained, *new.lost, *new.ended}
+
+        def both(now: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(sorted((*now, *(group for group in before if group not in known))))
+
+        return RolesChanged(gained=both(new.gained, old.gained), lost=both(new.lost, old.lost), ended=both(new.ended, old.ended))
     return new

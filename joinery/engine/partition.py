@@ -12,7 +12,7 @@ from joinery.domain.moments import from_text, to_text
 from joinery.domain.tickets import CloseTicket
 from joinery.engine import audit, codec, seals
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
-from joinery.engine.journal import KNOWN, Check, Head, Run, Step, StepState, opened, run_row, split_head, step_row, whole_head
+from joinery.engine.journal import APPROVAL, KNOWN, Check, Head, Run, Step, StepState, opened, run_row, split_head, step_row, whole_head
 from joinery.engine.ports import Clock, Commit, Document, MessageQueue, Outgoing, Randomness, Row, StateStore
 from joinery.errors import QueueUnavailable
 
@@ -23,6 +23,8 @@ _CAUSE_MAX = 600
 
 #: Index names.
 DUE, PERSONS, OPEN_RUNS, RUNS = "due", "persons", "open-runs", "runs"
+#: Ticket id -> partition and whom it asks, for each approval that is open.
+APPROVALS = "approvals"
 
 
 class Partition:
@@ -127,6 +129,8 @@ class Partition:
         for step in steps:
             self._write(Row(name=f"~closed.{run.seq:06d}.step.{step.n:03d}", data=codec.to_document(step)))
             self._remove(step.row(run))
+            if step.asks == APPROVAL and run.mode == "live":
+                self._after.append(lambda ticket=step.key: self._store.delete_index(APPROVALS, ticket))  # type: ignore[misc]  # bound per turn
         del self.runs[run.seq]
         self._after.append(lambda: self._store.delete_index(OPEN_RUNS, f"{self.name}|{run.seq:06d}"))
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from joinery.domain import roles
+from joinery.domain.approvers import Approval
 from joinery.domain.changes import Stage
 from joinery.domain.events import RolesChanged
-from joinery.domain.roles import Grant, GrantState, Wanted
+from joinery.domain.roles import Grant, GrantState, Membership, Wanted
+from joinery.domain.tickets import Order, SetRoles
 from joinery.engine import codec, granting
 from joinery.engine.journal import Run
 from joinery.engine.partition import Partition
@@ -45,15 +49,32 @@ class RoleBook:
         groups = head.known.baseline.groups if head.known.baseline else frozenset()
         return roles.wanted(groups, head.episode.stage, head.grants, self._policy)
 
-    def remember(self, group: str, grant: Grant) -> None:
-        """The head's grant of this membership is this from the next commit on, and the audit has it."""
+    def answered(self, membership: Membership, approval: Approval, ticket_id: str) -> None:
+        """Write an answer down. A membership that has ended, or a later one of the same group, stays as it is."""
+        known = self.grants.get(membership.group)
+        if known is not None and known.nth == membership.nth and known.state is not GrantState.ENDED:
+            now = self._partition.clock.now()
+            self._keep(membership.group, roles.answered(known, membership.role, approval, now, ticket_id=ticket_id))
+
+    def limit(self, groups: Iterable[str], until: datetime) -> None:
+        """What these give ends then, or when it would have ended before."""
+        for group in groups:
+            known = self.grants.get(group)
+            if known is not None and known.state is GrantState.GRANTED and (known.until is None or known.until > until):
+                self._keep(group, replace(known, until=until))
+
+    def up_to_date(self, order: Order, about: str) -> Order:
+        """An order about the desired roles, with what is wanted at this moment: the target may have moved since it was asked for."""
+        if not isinstance(order, SetRoles) or about != roles.DESIRED:
+            return order
+        wanted = self.wanted()
+        return replace(order, roles=wanted.roles, ours=wanted.ours, alone=self._policy.roles_alone)
+
+    def _keep(self, group: str, grant: Grant) -> None:
+        """The head's from the next commit on, and the audit has it."""
         if self._imagined is not None:
             self._imagined[group] = grant
             return
-        known = self._partition.head.grants.get(group)
-        if known is None or known.nth != grant.nth or known.state is GrantState.ENDED:
-            return
         partition = self._partition
         partition.head = granting.with_grants(partition.head, {**partition.head.grants, group: grant}, partition.clock.now())
-        evidence = codec.to_document(replace(grant, since=known.since))
-        partition.audit("role decided", f"{group}: {grant.state}", run=self._run.id, group=group, **evidence)
+        partition.audit("role decided", f"{group}: {grant.state}", run=self._run.id, group=group, grant=codec.to_document(grant))

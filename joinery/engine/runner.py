@@ -18,6 +18,7 @@ from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.recipes import Recipe, Workflow
 from joinery.engine.retry import EngineTiming
+from joinery.engine.role_book import RoleBook
 from joinery.engine.surroundings import Surroundings
 from joinery.errors import JoineryError, Waiting
 
@@ -57,6 +58,7 @@ class Runner:
 
     def advance(self, partition: Partition, run: Run, *, pauses: Callable[[], Pauses], stop_at: float) -> None:
         """Take one open run as far as it goes now, a commit per step. Raises LostRace or StoreUnavailable."""
+        book = RoleBook(partition, run, self._around)
         effects = Effects(
             partition,
             run,
@@ -67,12 +69,13 @@ class Runner:
             pauses=pauses,
             deployment=self._deployment,
             stop_at=stop_at,
+            up_to_date=book.up_to_date,
         )
         try:
             if run.status is RunStatus.SUPERSEDING:
                 self._wind_up(partition, run, effects)
             else:
-                self._cook(partition, run, effects)
+                self._cook(partition, run, effects, book)
         except Waiting as pause:
             soonest = pause
             if run.status is not RunStatus.SUPERSEDING:
@@ -108,7 +111,7 @@ class Runner:
             if effects.abandon(step) is not step:
                 partition.commit()
 
-    def _cook(self, partition: Partition, run: Run, effects: Effects) -> None:
+    def _cook(self, partition: Partition, run: Run, effects: Effects, book: RoleBook) -> None:
         overtaken = [seq for seq in run.supersedes if seq in partition.runs]
         if overtaken:
             due = partition.runs[overtaken[0]].due or self._clock.now()
@@ -123,7 +126,7 @@ class Runner:
             return
         if run.unknown_since is not None:
             run = partition.save_run(renew(run, unknown_since=None))
-        ctx, reason = self._execute(partition, run, effects, recipe)
+        ctx, reason = self._execute(partition, run, effects, recipe, book)
         if reason:
             self._fail(partition, run, effects, reason)
             return
@@ -151,11 +154,11 @@ class Runner:
         partition.save_run(renew(run, unknown_since=since))
         raise Waiting(until=now + _UNKNOWN_RECIPE, why=why)
 
-    def _execute(self, partition: Partition, run: Run, effects: Effects, recipe: Recipe) -> tuple[Context, str]:
+    def _execute(self, partition: Partition, run: Run, effects: Effects, recipe: Recipe, book: RoleBook) -> tuple[Context, str]:
         """Run the recipe from the top; returns its context and why it failed, or ``""``. Raises what interrupts it for a while."""
         reason = ""
         with leash(self._timing.recipe_limit) as held:
-            ctx = Context(partition, run, effects, held, around=self._around, inherited=self._inherited(partition, run))
+            ctx = Context(partition, run, effects, held, around=self._around, roles=book, inherited=self._inherited(partition, run))
             try:
                 returned: object = recipe(ctx)  # type: ignore[func-returns-value]  # a recipe may break this promise
                 if returned is not None:

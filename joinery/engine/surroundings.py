@@ -1,11 +1,13 @@
-"""What a recipe may ask for beside the desk: the rules, and the directory."""
+"""What a recipe may ask for beside the desk: the rules, the directory, and people."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from joinery.domain.policy import Policy
+from joinery.engine.approvals import Asker
 from joinery.engine.groups import GroupBook
+from joinery.engine.memberships import MembershipEnder
 from joinery.engine.ports import Directory
 
 
@@ -16,3 +18,5 @@ class Surroundings:
     policy: Policy
     directory: Directory
     groups: GroupBook
+    asker: Asker
+    memberships: MembershipEnder

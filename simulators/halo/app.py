@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Faults beyond those of every stand-in.
-FAULTS = frozenset({"index_lag", "drop_webhook", "duplicate_webhook", "role_change_ignored", "write_ignored"})
+FAULTS = frozenset({"index_lag", "drop_webhook", "duplicate_webhook", "role_change_ignored", "write_ignored", "approval_ignored"})
 #: Bodies larger than this are 413.
 _LARGEST_BODY = 16 * 1024 * 1024
 _OPEN = ("/auth/token", "/api/authinfo", "/api/instanceinfo", "/_switches")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simulators.halo import audit, events, tickets
+from simulators.halo import audit, events, tickets, users
 from simulators.halo.action_rows import blank_action
 from simulators.halo.errors import forbidden, not_found, refused
 from simulators.halo.members import Doc
@@ -51,7 +51,7 @@ def shown(tenant: Tenant, row: Mapping[str, Any]) -> Doc:
 def start_if_asked(tenant: Tenant, who: Caller, ticket_id: int, row: Mapping[str, Any], *, action_number: int | None = None) -> None:
     """Start the process that a written ticket or action names in `new_approvalprocess`. 400 when it does not exist or nobody could answer."""
     wanted = row.get("new_approvalprocess") or 0
-    if wanted <= 0:
+    if wanted <= 0 or tenant.fault("approval_ignored"):
         return
     process = tenant.row("approvalprocess", wanted)
     ticket = tenant.row("tickets", ticket_id)
@@ -109,6 +109,8 @@ def is_approver(tenant: Tenant, who: Caller, row: Mapping[str, Any]) -> bool:
 
 def _answered_by(tenant: Tenant, who: Caller, row: Doc) -> Doc:
     """What the answer says about who gave it; an agent who is not the approver overrides, which the row shows."""
+    if who.is_user and not users.may_approve(tenant, tenant.row("users", who.user_id) or {}):
+        raise forbidden()
     if is_approver(tenant, who, row):
         return {}
     approver = tenant.row("users", row["user_id"]) or {}
@@ -148,8 +150,12 @@ def _decided(tenant: Tenant, ticket: Doc, step_id: int) -> int | None:
 
 def _open_step(tenant: Tenant, who: Caller, ticket: Doc, process: Doc, step: Doc, target: Mapping[str, Any]) -> None:
     people = _people(tenant, ticket, step, target)
+    if not people and step.get("autoapproveifnoapprovers"):
+        people = [{"cab_id": 0, **_by_rule(tenant)}]
     if not people:
         raise refused(f"Nobody can answer the approval step {step['name']}.")
+    if step.get("autoapproveforapprovalrequestor"):
+        people = [person | _by_rule(tenant) if _asks_for_it(person, ticket, who) else person for person in people]
     cab = tenant.row("cab", people[0]["cab_id"]) or {}
     everybody = len(people) if cab.get("all_must_approve") else 0
     for person in people:
@@ -196,11 +202,15 @@ def _open_step(tenant: Tenant, who: Caller, ticket: Doc, process: Doc, step: Doc
     if step.get("statusawaitingapproval") and not process.get("no_status_change"):
         ticket = tickets.change(tenant, who, ticket["id"], {"status_id": step["statusawaitingapproval"]})
     events.happened(tenant, events.APPROVAL_REQUESTED, ticket)
+    if any(person.get("result") == ACCEPTED for person in people):
+        _go_on(tenant, who, ticket, row)
 
 
 def _people(tenant: Tenant, ticket: Doc, step: Doc, target: Mapping[str, Any]) -> list[Doc]:
     """Who answers a step: whom the start names, else whom the step names. 400 for somebody who does not exist."""
     prefix = "new_approvalprocess_"
+    if several := target.get(prefix + "users"):
+        return [_user(tenant, one.get("id") or 0) for one in several]
     if (user_id := target.get(prefix + "user_id") or 0) > 0:
         return [_user(tenant, user_id)]
     if (agent_id := target.get(prefix + "agent_id") or 0) > 0:
@@ -224,6 +234,17 @@ def _people(tenant: Tenant, ticket: Doc, step: Doc, target: Mapping[str, Any]) -
         ]
         return [_user(tenant, known[0]["id"]) if known else _mail(manager)]
     return []
+
+
+def _by_rule(tenant: Tenant) -> Doc:
+    """What a row says that a rule of the step has accepted at once: no human did."""
+    now = tenant.now()
+    return {"result": ACCEPTED, "datetime": now, "dateapproved": now}
+
+
+def _asks_for_it(person: Doc, ticket: Doc, who: Caller) -> bool:
+    asking = {number for number in (ticket["user_id"], who.user_id) if number}
+    return person.get("user_id") in asking or (who.agent_id > 0 and person.get("agent_id") == who.agent_id)
 
 
 def _board(tenant: Tenant, cab_id: int) -> list[Doc]:
@@ -269,6 +290,8 @@ def new_step(tenant: Tenant, row: Doc, sequence: int) -> Doc:
         "emailaddress": "",
         "agent_id_or_cab_id": 0,
         "minapprovers": 1,
+        "autoapproveforapprovalrequestor": False,
+        "autoapproveifnoapprovers": False,
     }
     statuses = {"statusawaitingapproval": 17, "statusafteraccept": 18, "statusafterreject": 19}
     given = {name: value for name, value in row.items() if value is not None}

@@ -68,6 +68,7 @@ ACTION = _shape(
     texts="outcome note note_html private_note new_team new_category1 new_category2 new_category3 new_category4 new_approvalprocess_email who",
     dates="datetime",
     customfields=CUSTOM_FIELD,
+    new_approvalprocess_users=_shape(ints="id", texts="name"),
 )
 USER_ROLE_LINK = _shape(ints="id", texts="name")
 USER = _shape(
@@ -104,7 +105,7 @@ APPROVAL = _shape(
 STEP = _shape(
     ints="id sequence type agent_id_or_cab_id user_id role_id customfieldid statusawaitingapproval statusafteraccept statusafterreject "
     "statusifnoapproval minapprovers",
-    flags="is_mandatory autoapproveforapprovalrequestor",
+    flags="is_mandatory autoapproveforapprovalrequestor autoapproveifnoapprovers",
     texts="name emailaddress",
 )
 PROCESS = _shape(ints="id type", flags="no_status_change", texts="name guid", steps=STEP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from simulators.halo import agents
-from simulators.halo.approvals import BY_MANAGER
+from simulators.halo.approvals import BY_MANAGER, BY_USER
 from simulators.halo.auth import CLIENTS, prepare_key
 from simulators.halo.reference_data import add
 from simulators.halo.roles import ADMINISTRATOR, NAMES, role_guid
@@ -101,5 +101,6 @@ def _people(tenant: Tenant) -> None:
 
 
 def _approvals(tenant: Tenant) -> None:
-    steps = [{"name": "Line manager", "type": BY_MANAGER, "sequence": 1}]
-    add(tenant, "approvalprocess", {"id": 2, "name": "Line manager", "steps": steps})
+    # The one asks the requester's manager, the other whomever its start names.
+    for number, name, kind in ((2, "Line manager", BY_MANAGER), (3, "Named approver", BY_USER)):
+        add(tenant, "approvalprocess", {"id": number, "name": name, "steps": [{"name": name, "type": kind, "sequence": 1}]})

@@ -26,7 +26,7 @@ class Switches:
     unknown_id_creates: bool = False
     #: `result` of an approval row that waits is null instead of 0.
     pending_is_null: bool = False
-    #: Every write to an existing user or agent answers 200 with the old object and changes nothing.
+    #: Every write to an existing ticket, user or agent answers 200 with the old object and changes nothing.
     write_ignored: bool = False
     #: Requests allowed in the rolling window, per client; 0 is no limit.
     rate_limit: int = 700

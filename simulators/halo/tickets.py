@@ -50,6 +50,8 @@ def save(tenant: Tenant, who: Caller, row: Doc) -> Doc:
         raise not_found()
     if before is not None and before["deleted"] and not row.get("_recover"):
         raise not_found()
+    if before is not None and (tenant.switches.write_ignored or tenant.fault("write_ignored")):
+        return before
     after = _changed(tenant, row, before) if before is not None else _created(tenant, who, row)
     if row.get("_validate_only"):
         return after

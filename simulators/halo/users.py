@@ -82,6 +82,13 @@ def shown(tenant: Tenant, user: Mapping[str, Any]) -> Doc:
     }
 
 
+def may_approve(tenant: Tenant, user: Mapping[str, Any]) -> bool:
+    """Whether a user may answer approvals in the portal: by a flag of their own or of one of their roles."""
+    if user.get("ischangeapprover") or user.get("ischangeapprover2"):
+        return True
+    return any((tenant.row("userroles", role) or {}).get("ischangeapprover2") for role in user.get("roles", ()))
+
+
 def _blank() -> Doc:
     return (
         dict.fromkeys(_TEXTS, "")
@@ -129,7 +136,7 @@ def _listed(tenant: Tenant, asked: Query) -> list[Doc]:
     if asked.flag("exclude_generaluser") or asked.flag("exclude_defaultsiteusers"):
         found = [user for user in found if not user["is_general"]]
     if asked.flag("approvers_only"):
-        found = [user for user in found if user["ischangeapprover"] or user["ischangeapprover2"] or _approves_by_role(tenant, user)]
+        found = [user for user in found if may_approve(tenant, user)]
     if asked.flag("exclude_agents"):
         found = [user for user in found if not user["linked_agent_id"]]
     if asked.text("integration_type").lower() == "azure":
@@ -149,10 +156,6 @@ def _states(asked: Query) -> tuple[bool, bool]:
         first, _, second = both.partition(",")
         return first.strip() == "true", second.strip() == "true"
     return asked.text("includeactive").lower() != "false", asked.flag("includeinactive")
-
-
-def _approves_by_role(tenant: Tenant, user: Mapping[str, Any]) -> bool:
-    return any((tenant.row("userroles", role) or {}).get("ischangeapprover2") for role in user["roles"])
 
 
 def add_routes(app: Flask, tenant: Tenant) -> None:

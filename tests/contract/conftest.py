@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from desk_worlds import HaloWorld, MemoryWorld, World
 from table_service import tables_in
 
 from adapters.queues.embedded import EmbeddedQueue
@@ -79,3 +80,14 @@ def sending(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QueueUnd
     made = MESSAGE_QUEUES[request.param](tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(params=["memory", "halo"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A service desk under test."""
+    if request.param == "memory":
+        yield MemoryWorld()
+        return
+    halo = HaloWorld()
+    yield halo
+    halo.halo.stop()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from desk_worlds import ALEX, ENSURE, KEY, OTHER_KEY, WITHIN, HaloWorld, MemoryWorld, World
+from desk_worlds import ALEX, ENSURE, KEY, OTHER_KEY, WITHIN, MemoryWorld, World
 
 from joinery.domain.tickets import (
     AddNote,
@@ -25,16 +24,6 @@ from joinery.domain.tickets import (
     UserRef,
 )
 from joinery.errors import OutcomeUnknown, Refused, TryLater
-
-
-@pytest.fixture(params=["memory", "halo"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    if request.param == "memory":
-        yield MemoryWorld()
-        return
-    halo = HaloWorld()
-    yield halo
-    halo.halo.stop()
 
 
 def onboarding(user_id: str | None, **changes: Any) -> OpenTicket:

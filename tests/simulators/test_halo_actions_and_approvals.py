@@ -132,7 +132,7 @@ def test_a_started_approval_waits_in_rows_that_say_who_and_what(http):
 
 @pytest.mark.parametrize(("result", "status"), [(1, 18), (2, 19)])
 def test_the_person_answers_and_the_ticket_follows(halo, http, ticket, result, status):
-    boss = person(http, "Boss")
+    boss = person(http, "Boss", ischangeapprover2=True)
     action = act(
         http, ticket_id=ticket["id"], outcome="Approval Requested", new_approvalprocess=2, new_approvalprocess_user_id=boss["id"]
     ).json()
@@ -157,9 +157,9 @@ def test_the_first_answer_counts(http, ticket):
 
 
 def test_a_stranger_from_the_portal_may_not_answer_but_a_delegate_may(halo, http, ticket):
-    deputy = person(http, "Deputy")
+    deputy = person(http, "Deputy", ischangeapprover2=True)
     boss = person(http, "Boss", delegation_activated=True, delegation_user_id=deputy["id"])
-    person(http, "Stranger")
+    person(http, "Stranger", ischangeapprover2=True)
     act(http, ticket_id=ticket["id"], outcome_id=7, new_approvalprocess=2, new_approvalprocess_user_id=boss["id"])
     assert reply(sign_in(halo, username="stranger@example.com"), ticket["id"], 1, 1).status_code == 403
     row = reply(sign_in(halo, username="deputy@example.com"), ticket["id"], 1, 1).json()
@@ -228,3 +228,41 @@ def test_an_approver_who_does_not_exist_is_refused(http, ticket, target):
     assert act(http, ticket_id=ticket["id"], outcome_id=7, new_approvalprocess=2, **target).status_code == 400
     assert act(http, ticket_id=ticket["id"], outcome_id=7, new_approvalprocess=555).status_code == 400
     assert status_of(http, ticket["id"]) == 1
+
+
+def test_whoever_has_no_right_to_approve_cannot_answer_in_the_portal(halo, http, ticket):
+    boss = person(http, "Boss")
+    act(http, ticket_id=ticket["id"], outcome_id=7, new_approvalprocess=3, new_approvalprocess_user_id=boss["id"])
+    portal = sign_in(halo, username="boss@example.com")
+    assert reply(portal, ticket["id"], 1, 1).status_code == 403
+    http.post("/api/Users", json=[{"id": boss["id"], "roles": [{"id": 2}]}])
+    assert reply(portal, ticket["id"], 1, 1).status_code == 200
+
+
+def test_several_named_users_are_asked_in_one_round_and_the_first_answer_decides(halo, http, ticket):
+    people = [person(http, name, ischangeapprover2=True) for name in ("Boss", "Owner")]
+    asked = [{"id": one["id"]} for one in people]
+    act(http, ticket_id=ticket["id"], outcome_id=7, new_approvalprocess=3, new_approvalprocess_users=asked)
+    rows = rows_of(http, ticket["id"])
+    assert [(row["user_id"], row["actionnumber"]) for row in rows] == [(one["id"], rows[0]["actionnumber"]) for one in people]
+    assert reply(sign_in(halo, username="owner@example.com"), ticket["id"], rows[1]["seq"], 2).status_code == 200
+    assert status_of(http, ticket["id"]) == 19
+    assert reply(sign_in(halo, username="boss@example.com"), ticket["id"], rows[0]["seq"], 1).status_code == 400
+
+
+@pytest.mark.parametrize("rule", ["autoapproveforapprovalrequestor", "autoapproveifnoapprovers"])
+def test_a_rule_of_the_step_may_approve_without_any_human(http, rule):
+    process = http.post("/api/ApprovalProcess", json=[{"name": "Lenient", "steps": [{"name": "x", "sequence": 1, rule: True}]}]).json()
+    boss = person(http, "Boss")
+    target = {"new_approvalprocess_user_id": boss["id"]} if rule == "autoapproveforapprovalrequestor" else {}
+    made = http.post("/api/Tickets", json=[{"summary": "x", "user_id": boss["id"], "new_approvalprocess": process["id"], **target}]).json()
+    (row,) = rows_of(http, made["id"])
+    assert (row["result"], row["dateapproved"], made["status_id"]) == (1, row["datetime"], 18)
+
+
+def test_a_start_of_an_approval_can_be_answered_and_ignored(http, ticket):
+    boss = person(http, "Boss")
+    http.put("/_faults", json=[{"fault": "approval_ignored"}])
+    for rounds in (0, 1):
+        act(http, ticket_id=ticket["id"], outcome_id=7, new_approvalprocess=3, new_approvalprocess_user_id=boss["id"])
+        assert len(rows_of(http, ticket["id"])) == rounds

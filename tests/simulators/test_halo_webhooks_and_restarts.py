@@ -55,6 +55,23 @@ def make(http, **members):
     return http.post("/api/Tickets", json=[{"summary": "A ticket", **members}]).json()
 
 
+@pytest.mark.parametrize(("result", "event"), [(1, "Approval Accepted"), (2, "Approval Rejected")])
+def test_an_answered_approval_is_told_to_whoever_subscribed_to_it(receiver, result, event):
+    halo = create_halo()
+    http = sign_in(halo)
+    number = next(row["value2"] for row in http.get("/api/Lookup", params={"lookupid": 64}).json() if row["name"] == event)
+    subscribe(http, receiver.url, number)
+    boss = {"name": "Boss", "emailaddress": "boss@example.com", "site_id": 18, "ischangeapprover2": True}
+    boss = http.post("/api/Users", json=[boss]).json()
+    ticket = make(http)
+    asked = {"new_approvalprocess": 3, "new_approvalprocess_user_id": boss["id"]}
+    http.post("/api/Actions", json=[{"ticket_id": ticket["id"], "outcome_id": 7, **asked}])
+    answer = [{"ticket_id": ticket["id"], "seq": 1, "result": result}]
+    assert sign_in(halo, username="boss@example.com").post("/api/TicketApproval", json=answer).status_code == 200
+    halo.deliver_due()
+    assert [(body["event"], body["object_id"]) for body in receiver.wait_for(1)] == [(event, ticket["id"])]
+
+
 def test_a_webhook_needs_a_valid_url_and_a_unique_name_and_its_events_are_a_view():
     http = sign_in(create_halo())
     hook = subscribe(

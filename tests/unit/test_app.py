@@ -102,7 +102,7 @@ def test_a_lifecycle_event_renews_and_sweeps() -> None:
         b'{"version":1,"tenant":"local","subject":"device:1","kind":"look","cause":"x","at":"2026-01-05T08:00:00Z"}',
         b'{"version":1,"tenant":"local","subject":"person:ada","kind":"look","cause":"x","at":"2026-01-05T08:00:00"}',
         envelope(subject="group:x").encode(),
-        envelope(kind=EnvelopeKind.ANSWER).encode(),
+        envelope(kind=EnvelopeKind.OPERATE).encode(),
         envelope(kind=EnvelopeKind.OPERATE, subject="alerts").encode(),
         envelope(tenant="another").encode(),
         envelope(tenant="a/b#c").encode(),

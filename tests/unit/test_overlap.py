@@ -39,7 +39,7 @@ PROMISED = {
     "completed": "complete complete queue queue complete queue",
     "moved": "queue merge queue queue queue queue",
     "renamed": "complete complete merge complete complete queue",
-    "roles-changed": "queue queue queue supersede queue queue",
+    "roles-changed": "queue queue queue merge queue queue",
 }
 CELLS = [(kind, column, word) for kind, row in PROMISED.items() for column, word in zip(COLUMNS, row.split(), strict=True)]
 

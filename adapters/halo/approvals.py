@@ -1,0 +1,233 @@
+"""Approvals: a round is started by an action that carries our key, and read from the rows of the ticket's present round.
+
+What the vendor does not document (Halo reference 7, 13) is decided so:
+
+* ``actionnumber`` of a row is the number of the action that started its round; a later start makes the earlier rows history.
+* One user is named by ``new_approvalprocess_user_id``, several by ``new_approvalprocess_users``, which only actions have.
+* ``result`` is 1 for approved and 2 for rejected; 0, null and every other number is an answer that nobody has given yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+
+from adapters.halo import wire
+from adapters.halo.answers import NotThere
+from adapters.halo.client import HaloClient
+from adapters.halo.deadline import Deadline
+from adapters.halo.names import APPROVAL_PROCESS, STATUS, Names
+from adapters.halo.notes import Notes
+from adapters.halo.tickets import Tickets
+from joinery.domain.moments import to_text
+from joinery.domain.policy import DeskPolicy
+from joinery.domain.tickets import Answer, AskApproval, CloseTicket, ReadBack, RoundRef, TicketRef, TicketState, Verdict
+from joinery.errors import Refused
+
+_VERDICTS = {1: Verdict.APPROVED, 2: Verdict.REJECTED}
+
+#: What says how a row was answered. A ticket may show its rows without it; then they are asked for.
+_EVIDENCE = ("dateapproved", "delegated_by_uid", "admin_overridden", "requestor_agent_id")
+
+#: Pages read of the tickets that await an approval: a list of more is a filter that was ignored.
+_PAGES_MAX = 20
+
+
+class Approvals:
+    """What the desk does with approvals, and the end of a ticket, which takes them back."""
+
+    def __init__(self, client: HaloClient, names: Names, notes: Notes, tickets: Tickets, policy: DeskPolicy) -> None:
+        self._client = client
+        self._names = names
+        self._notes = notes
+        self._tickets = tickets
+        self._policy = policy
+
+    def ask(self, order: AskApproval, key: str, deadline: Deadline) -> RoundRef:
+        """One action with a note that carries the key, and the start of the process for everybody who is named."""
+        if not order.user_ids:
+            raise Refused(f"nobody is named to approve on ticket {order.ticket_id}")
+        ticket_id = wire.object_id(order.ticket_id, "ticket")
+        asked = [wire.object_id(user_id, "user") for user_id in dict.fromkeys(order.user_ids)]
+        process = self._names.resolve(
+            APPROVAL_PROCESS, self._policy.approval_process, policy_key="[desk] approval_process", deadline=deadline
+        )
+        target: wire.Row = (
+            {"new_approvalprocess_user_id": asked[0]}
+            if len(asked) == 1
+            else {"new_approvalprocess_users": [{"id": user_id} for user_id in asked]}
+        )
+        words = f"Approval asked of user{'s' if len(asked) > 1 else ''} {', '.join(map(str, asked))} (request {order.round})."
+        number = self._notes.write(ticket_id, words, key, deadline, new_approvalprocess=process.id, **target)
+        return RoundRef(ticket_id=str(ticket_id), number=str(number))
+
+    def find(self, order: AskApproval, key: str) -> tuple[RoundRef, ...]:
+        """The rounds that actions with this key have started, the latest first: it ended the others."""
+        deadline = self._client.deadline()
+        ticket_id = wire.object_id(order.ticket_id, "ticket")
+        started = self._notes.numbers(ticket_id, key, deadline)
+        if not started:
+            return ()
+        rounds = {_round(row) for row in self._rows(ticket_id, deadline)}
+        return tuple(RoundRef(ticket_id=str(ticket_id), number=str(number)) for number in reversed(started) if number in rounds)
+
+    def check(self, order: AskApproval, result: RoundRef) -> ReadBack:
+        """The round is the present one, asks exactly the users that were named, and the ticket shows that it waits."""
+        deadline = self._client.deadline()
+        ticket_id = wire.object_id(order.ticket_id, "ticket")
+        ticket = self._tickets.read(ticket_id, deadline)
+        if ticket is None or not _lives(ticket):
+            return ReadBack(ok=False, detail=f"ticket {order.ticket_id} is not there")
+        rows = self._present(ticket, deadline)
+        present = str(_round(rows[0])) if rows else "none"
+        if present != result.number:
+            return ReadBack(
+                ok=False, detail=f"round {result.number} on ticket {order.ticket_id} is not in progress; the present one is {present}"
+            )
+        wrong = []
+        asked = {_answer(row).asked for row in rows}
+        if missing := [user_id for user_id in order.user_ids if user_id not in asked]:
+            wrong.append(f"does not ask user {', '.join(missing)}")
+        if asked - set(order.user_ids):
+            wrong.append("asks somebody whom we did not name")
+        awaiting = self._names.resolve(STATUS, self._policy.awaiting_status, policy_key="[desk] awaiting_status", deadline=deadline).id
+        if _waits(rows) and wire.number(ticket.get("status_id")) != awaiting:
+            wrong.append("leaves its ticket in a status that does not say that it waits")
+        if wrong:
+            return ReadBack(ok=False, detail=f"round {result.number} on ticket {order.ticket_id} {', '.join(wrong)}")
+        return ReadBack(ok=True, detail=f"round {result.number} on ticket {order.ticket_id} is in progress")
+
+    def state(self, ticket_id: str) -> TicketState:
+        """One read; a second one where the ticket shows answers without what says how they were given."""
+        deadline = self._client.deadline()
+        ticket = self._tickets.read(wire.object_id(ticket_id, "ticket"), deadline)
+        if ticket is None or not _lives(ticket):
+            return TicketState(there=False)
+        rows = self._present(ticket, deadline)
+        return TicketState(
+            there=True,
+            closed=wire.true(ticket, "hasbeenclosed"),
+            round=str(_round(rows[0])) if rows else "",
+            answers=tuple(_answer(row) for row in rows),
+        )
+
+    def awaiting(self) -> frozenset[str]:
+        """The open tickets in the status that awaits an approval, each row checked again: an unknown filter is ignored (reference 2.2).
+
+        Raises:
+            Refused: the list goes on and on with tickets in another status, so the question was not understood.
+        """
+        deadline = self._client.deadline()
+        status = int(self._names.resolve(STATUS, self._policy.awaiting_status, policy_key="[desk] awaiting_status", deadline=deadline).id)
+        found: set[int] = set()
+        query: dict[str, str | int] = {"status_id": status, "open_only": "true", "order": "id", "orderdesc": "true"}
+        for number in range(1, _PAGES_MAX + 1):
+            asked: dict[str, str | int] = {**query, "pageinate": "true", "page_size": wire.PAGE_SIZE, "page_no": number}
+            rows = wire.rows_of(self._client.get("/Tickets", asked, deadline=deadline), "/Tickets")
+            fit = {wire.id_of(row, "GET /Tickets") for row in rows if wire.number(row.get("status_id")) == status and _lives(row)}
+            if len(rows) >= wire.PAGE_SIZE and len(fit) < len(rows) // 2:
+                raise Refused("GET /Tickets: the desk does not tell the tickets that await an approval from the others")
+            if len(rows) < wire.PAGE_SIZE or fit <= found:
+                return frozenset(str(ticket_id) for ticket_id in found | fit)
+            found |= fit
+        raise Refused(f"GET /Tickets: more than {_PAGES_MAX * wire.PAGE_SIZE} tickets await an approval")
+
+    def close(self, order: CloseTicket, deadline: Deadline) -> TicketRef:
+        """Take back the rows that wait, then set the status that closes. What cannot be taken back is for the read-back to tell."""
+        ticket_id = wire.object_id(order.ticket_id, "ticket")
+        ticket = self._tickets.read(ticket_id, deadline)
+        if ticket is None or not _lives(ticket):
+            return TicketRef(id=order.ticket_id, how="absent")
+        for row in self._present(ticket, deadline):
+            if _answer(row).verdict is Verdict.PENDING:
+                with contextlib.suppress(Refused):
+                    self._client.delete(f"/TicketApproval/{ticket_id}&{wire.number(row.get('seq')) or 0}", deadline=deadline)
+        if not wire.true(ticket, "hasbeenclosed"):
+            status = self._names.resolve(STATUS, self._policy.closed_status, policy_key="[desk] closed_status", deadline=deadline)
+            self._client.post("/Tickets", {"id": ticket_id, "status_id": status.id}, deadline=deadline)
+        return TicketRef(id=str(ticket_id), url=self._client.ticket_url(ticket_id), how="closed")
+
+    def check_closed(self, order: CloseTicket) -> ReadBack:
+        """Closed, or gone; and nobody is asked any more."""
+        deadline = self._client.deadline()
+        ticket = self._tickets.read(wire.object_id(order.ticket_id, "ticket"), deadline)
+        if ticket is None or not _lives(ticket):
+            return ReadBack(ok=True, detail=f"ticket {order.ticket_id} is not there any more")
+        wrong = [] if wire.true(ticket, "hasbeenclosed") else ["is still open"]
+        if _waits(self._present(ticket, deadline)):
+            wrong.append("still waits for an approval")
+        return ReadBack(ok=not wrong, detail=f"ticket {order.ticket_id} {', '.join(wrong) or 'is closed'}")
+
+    # --- below: how -----------------------------------------------------------------------------------------------
+
+    def _present(self, ticket: wire.Row, deadline: Deadline) -> list[wire.Row]:
+        """The rows of the present round with their evidence; history does not count, whatever it says."""
+        ticket_id = wire.id_of(ticket, "GET /Tickets")
+        shown = ticket.get("approvers")
+        if not isinstance(shown, list):
+            return _latest(self._rows(ticket_id, deadline))
+        rows = _latest([row for row in shown if isinstance(row, dict) and _is_of(row, ticket_id)])
+        if all(_answer(row).verdict is Verdict.PENDING or all(member in row for member in _EVIDENCE) for row in rows):
+            return rows
+        return [row for row in self._rows(ticket_id, deadline, number=_round(rows[0])) if _round(row) == _round(rows[0])]
+
+    def _rows(self, ticket_id: int, deadline: Deadline, *, number: int | None = None) -> list[wire.Row]:
+        query: dict[str, str | int] = {"ticket_id": ticket_id, "includeapprovaldetails": "true"}
+        if number is not None:
+            query["action_number"] = number
+        try:
+            rows = wire.rows_of(self._client.get("/TicketApproval", query, deadline=deadline), "/TicketApproval")
+        except NotThere:
+            return []
+        return [row for row in rows if wire.number(row.get("ticket_id")) == ticket_id]
+
+
+def _lives(ticket: wire.Row) -> bool:
+    return not wire.true(ticket, "deleted") and not (wire.number(ticket.get("merged_into_id")) or 0) > 0
+
+
+def _is_of(row: wire.Row, ticket_id: int) -> bool:
+    return wire.number(row.get("ticket_id", ticket_id)) == ticket_id
+
+
+def _round(row: wire.Row) -> int:
+    return wire.number(row.get("actionnumber")) or 0
+
+
+def _latest(rows: list[wire.Row]) -> list[wire.Row]:
+    latest = max((_round(row) for row in rows), default=0)
+    return sorted((row for row in rows if _round(row) == latest), key=lambda row: wire.number(row.get("seq")) or 0)
+
+
+def _waits(rows: list[wire.Row]) -> bool:
+    return any(_answer(row).verdict is Verdict.PENDING for row in rows)
+
+
+def _answer(row: wire.Row) -> Answer:
+    """What one row says. Numbers of agents and of users are two series, so a row that asks an agent asks no user of ours."""
+    user, agent, delegated = (wire.number(row.get(member)) or 0 for member in ("user_id", "agent_id", "delegated_by_uid"))
+    asked = str(delegated or user or "")
+    verdict = _VERDICTS.get(wire.number(row.get("result")) or 0, Verdict.PENDING)
+    if verdict is Verdict.PENDING:
+        return Answer(asked=asked, verdict=verdict)
+    answered_at, asked_at = wire.moment(row, "dateapproved"), wire.moment(row, "datetime")
+    by, how = str(user or agent or ""), "delegate" if delegated else "portal" if user else "agent"
+    if wire.true(row, "admin_overridden"):
+        by, how = str(wire.number(row.get("admin_override_id")) or ""), "override"
+    elif _by_itself(row, user, agent, answered_at, asked_at):
+        by, how = "", "automatic"
+    elif not user and not agent:
+        # Whoever holds the link has answered: that proves a mailbox, not a person (reference 7.2).
+        by, how = "", "mail link"
+    return Answer(asked=asked, verdict=verdict, by=by, how=how, at=to_text(answered_at) if answered_at else "")
+
+
+def _by_itself(row: wire.Row, user: int, agent: int, answered_at: datetime | None, asked_at: datetime | None) -> bool:
+    """Whether a rule of the process answered: nobody is named, whoever asked is whoever answered, or it was answered when it was asked.
+
+    Our own application asks as an agent; an answer of that agent is ours and nobody's.
+    """
+    nobody = not user and not agent and not wire.text(row, "emailaddress")
+    requestor_user, requestor_agent = (wire.number(row.get(member)) or 0 for member in ("requestor_user_id", "requestor_agent_id"))
+    oneself = bool(user and user == requestor_user) or bool(agent and agent == requestor_agent)
+    return nobody or oneself or (answered_at is not None and asked_at is not None and answered_at <= asked_at)

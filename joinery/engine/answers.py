@@ -1,0 +1,118 @@
+"""How an answer finds whoever waits for it: by the desk's own hint, by a poll that costs one list however many are open, or by news of people.
+
+Whatever comes in only makes the waiting partition look. What counts is what it then reads on the ticket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+from joinery.domain.moments import from_text, to_text
+from joinery.engine.envelope import Envelope, EnvelopeKind
+from joinery.engine.partition import APPROVALS
+from joinery.engine.ports import Clock, MessageQueue, Outgoing, Row, ServiceDesk, StateStore
+from joinery.errors import LostRace, Refused, StoreUnavailable, TryLater
+
+_log = logging.getLogger(__name__)
+
+#: The causes of an envelope: the desk no longer lists the ticket among those that wait; it told of it; whoever is asked is gone.
+MOVED_ON, TOLD, GONE = "approval poll", "desk event", "approver gone"
+#: The shared row that says when somebody last polled.
+POLLED = "approvals-polled"
+#: How often the desk is asked which tickets wait, all workers together.
+POLL_EVERY = timedelta(minutes=5)
+#: A ticket that was moved on without an answer is looked at this often; its answer may still come.
+_AGAIN = timedelta(hours=1)
+
+
+class AnswerPost:
+    """Sends ``answer`` envelopes to whoever waits for an approval."""
+
+    def __init__(self, *, store: StateStore, queue: MessageQueue, desk: ServiceDesk, clock: Clock) -> None:
+        self._store = store
+        self._queue = queue
+        self._desk = desk
+        self._clock = clock
+
+    def hint(self, ticket_ids: Iterable[str]) -> int:
+        """The desk says that something happened to these tickets; returns how many of them somebody waits for.
+
+        Raises StoreUnavailable or QueueUnavailable.
+        """
+        named = frozenset(ticket_ids)
+        rows = [row for row in self._open() if row.name in named] if named else []
+        self._send(rows, TOLD)
+        return len(rows)
+
+    def poll(self) -> int:
+        """Ask the desk once which tickets still wait; returns how many envelopes that made. No call where nothing is open.
+
+        Raises TryLater or Refused from the desk, StoreUnavailable, QueueUnavailable.
+        """
+        rows = self._open()
+        if not rows:
+            return 0
+        waiting, now = self._desk.awaiting(), self._clock.now()
+        moved_on = []
+        for row in rows:
+            told = row.data.get("told")
+            if row.name in waiting:
+                if told:
+                    self._mark(row, None)
+            elif not told or now - from_text(told) >= _AGAIN:
+                moved_on.append(row)
+        self._send(moved_on, MOVED_ON)
+        for row in moved_on:
+            self._mark(row, to_text(now))
+        return len(moved_on)
+
+    def poll_if_due(self) -> int:
+        """``poll``, if nobody did within ``POLL_EVERY``; a desk in trouble is asked again at the next time."""
+        etag, last = self._store.read_shared(POLLED)
+        # A tick that is a moment early must not skip a whole turn.
+        if last is not None and self._clock.now() - from_text(last["at"]) < POLL_EVERY - timedelta(seconds=30):
+            return 0
+        if not self._store.list_index(APPROVALS, limit=1):
+            return 0
+        with contextlib.suppress(LostRace):
+            self._store.replace_shared(POLLED, {"at": to_text(self._clock.now())}, expected=etag)
+            try:
+                return self.poll()
+            except StoreUnavailable:
+                raise
+            except (TryLater, Refused) as error:
+                _log.warning("approvals not polled", extra={"action": "approvals_not_polled", "error": type(error).__name__})
+        return 0
+
+    def asked_is_gone(self, person_id: str) -> None:
+        """Somebody who may be asked right now can answer no more: whoever waits for them looks for another. Raises as ``hint``."""
+        asks = [row for row in self._open() if person_id.lower() in (one.lower() for one in row.data.get("asked", ()))]
+        self._send(asks, GONE)
+
+    def forget(self, ticket_id: str, partition: str) -> None:
+        """Nobody in this partition waits for this ticket: a row that says so was left behind."""
+        rows = self._store.list_index(APPROVALS, prefix=ticket_id, limit=1)
+        if any(row.name == ticket_id and row.data["partition"] == partition for row in rows):
+            self._store.delete_index(APPROVALS, ticket_id)
+
+    def _open(self) -> list[Row]:
+        rows: list[Row] = []
+        while page := self._store.list_index(APPROVALS, after=rows[-1].name if rows else ""):
+            rows.extend(page)
+        return rows
+
+    def _mark(self, row: Row, told: str | None) -> None:
+        data = {name: value for name, value in row.data.items() if name != "told"}
+        self._store.put_index(APPROVALS, row.name, {**data, "told": told} if told else data)
+
+    def _send(self, rows: Iterable[Row], cause: str) -> None:
+        envelopes = []
+        for row in rows:
+            tenant, _, subject = row.data["partition"].partition("|")
+            now = self._clock.now()
+            envelopes.append(Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.ANSWER, cause=cause, at=now, about=row.name))
+        if envelopes:
+            self._queue.send([Outgoing(body=one.encode(), session_id=one.session_id) for one in envelopes])

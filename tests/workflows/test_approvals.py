@@ -1,0 +1,460 @@
+"""Approvals from the question to the answer, whoever gives it, however late, and whatever happens meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from questions import RULES, Office, staff
+from stories import PRIVATE
+
+from joinery.domain.policy import ApprovalPolicy
+from joinery.domain.tickets import AskApproval, EnsureApprover
+from joinery.engine.envelope import Envelope, EnvelopeKind, person_subject
+from joinery.engine.memory import FakeClock
+from joinery.engine.ports import Outgoing
+from joinery.errors import OutcomeUnknown, Refused, TryLater
+from joinery.testing import TENANT
+
+
+def test_the_manager_is_asked_and_their_answer_is_the_approval_with_its_evidence() -> None:
+    office = Office().ask()
+    assert office.asked() == ["bob"]
+    assert office.open_questions() == [office.ticket.id]
+    assert office.outcome() == ""
+    office.answer("bob")
+    office.minutes(6)
+    approval = office.approval()
+    assert approval is not None
+    assert approval.approved
+    assert (approval.by, approval.who, approval.how) == (office.user("bob"), "bob", "portal")
+    assert approval.at.startswith("2026-01-05T09:")
+    [said] = office.said("approval approved")
+    assert office.user("bob") in said
+    assert "round 1" in said
+    assert office.open_questions() == []
+    assert [str(view.run.status) for view in office.runs()] == ["verified"]
+
+
+def test_a_refusal_names_who_and_why_and_is_no_approval() -> None:
+    office = Office().ask()
+    office.answer("bob", approved=False)
+    office.minutes(6)
+    approval = office.approval()
+    assert approval is not None
+    assert approval.outcome == "refused"
+    assert not approval.approved
+    assert f"User {office.user('bob')} refused it" in approval.why
+    assert office.notes[-1].startswith("refused: User")
+
+
+def test_nobody_who_was_not_made_an_approver_is_asked() -> None:
+    """The manager was no user of the desk before; now they are one who may approve."""
+    office = Office()
+    assert office.desk.users == []
+    office.ask()
+    bob = next(user for user in office.desk.users if user.directory_id == "bob")
+    assert bob.approver
+    assert office.user("ada") != bob.id
+
+
+def test_an_answer_is_found_at_once_when_the_desk_tells_and_else_by_the_poll() -> None:
+    told, polled = Office().ask(), Office().ask()
+    for office in (told, polled):
+        office.answer("bob")
+    told.app.answers.hint([told.ticket.id])
+    told.work()
+    assert told.outcome() == "approved"
+    assert polled.outcome() == ""
+    assert polled.app.poll_approvals() == 1
+    polled.work()
+    assert polled.outcome() == "approved"
+
+
+def test_an_answer_that_comes_before_anyone_waits_is_heard() -> None:
+    """The reply to the asking is lost; the manager answers before we have found out that the round exists."""
+    office = Office()
+    office.desk.fail(OutcomeUnknown("cut"), asks=AskApproval, after_effect=True)
+    office.ask()
+    office.answer("bob")
+    office.app.answers.hint([office.ticket.id])
+    office.work()
+    office.minutes(7)
+    assert office.outcome() == "approved"
+    assert len(office.ticket.rounds) == 1
+
+
+def test_a_second_answer_is_recorded_and_changes_nothing() -> None:
+    """Eve was asked too when Bob did not answer; both answer in the same moment."""
+    office = Office(rules=replace(RULES, escalate_after=timedelta(hours=1))).ask()
+    office.hours(1.5)
+    assert office.asked() == ["bob", "eve"]
+    rows = office.ticket.rounds[-1].answers
+    office.answer("bob")
+    rows[1] = replace(rows[1], verdict="rejected", by=rows[1].asked, how="portal", at="2027-01-01T00:00:00.000000Z")
+    office.minutes(6)
+    assert office.outcome() == "approved"
+    assert any("another answer came first" in why for why in office.said("approval not counted"))
+
+
+@pytest.mark.parametrize(
+    ("who", "more", "why"),
+    [
+        ("bob", {"how": "override", "by": "7"}, "in place of whoever was asked"),
+        ("bob", {"how": "automatic"}, "no person gave it"),
+        ("bob", {"how": "agent", "by": "7"}, "somebody else gave it than was asked"),
+        ("bob", {"how": "delegate", "by": "ADA"}, "nobody approves for themself"),
+    ],
+)
+def test_what_is_no_answer_of_whoever_was_asked_does_not_count_and_is_said_once(who: str, more: dict[str, Any], why: str) -> None:
+    office = Office().ask()
+    more = {name: office.user("ada") if value == "ADA" else value for name, value in more.items()}
+    office.answer(who, **more)
+    office.minutes(12)
+    assert office.outcome() == ""
+    [said] = office.said("approval not counted")
+    assert why in said
+    assert sum(why in note for note in office.notes) == 1
+    # That answer ended the round at the desk, so the manager is asked anew, and can answer.
+    assert len(office.ticket.rounds) == 2
+    office.answer("bob")
+    office.minutes(6)
+    assert office.outcome() == "approved"
+
+
+def test_a_delegate_answers_for_the_manager() -> None:
+    office = Office().ask()
+    office.answer("bob", how="delegate", by="77")
+    office.minutes(6)
+    approval = office.approval()
+    assert approval is not None
+    assert (approval.outcome, approval.by, approval.who, approval.how) == ("approved", "77", "bob", "delegate")
+
+
+def test_a_desk_that_answers_every_round_by_itself_is_asked_three_times_and_then_waited_for() -> None:
+    office = Office().ask()
+    for _ in range(6):
+        if any(answer.verdict == "pending" for answer in office.ticket.rounds[-1].answers):
+            office.answer("bob", how="automatic")
+        office.minutes(70)
+    assert len(office.ticket.rounds) == 3
+    assert office.outcome() == ""
+
+
+def test_a_status_set_by_hand_is_no_approval() -> None:
+    office = Office().ask()
+    office.ticket.status = "approved"
+    office.minutes(130)
+    assert office.outcome() == ""
+    assert len([note for note in office.notes if "moved on by hand" in note]) == 1
+    # Its row still waits, and an answer in it counts.
+    office.answer("bob")
+    office.minutes(65)
+    assert office.outcome() == "approved"
+
+
+def test_a_ticket_that_was_closed_by_hand_is_no_approval() -> None:
+    office = Office().ask()
+    office.ticket.closed = True
+    office.minutes(12)
+    assert office.outcome() == ""
+    assert len([why for why in office.said("approval not counted") if "by hand" in why]) == 1
+
+
+def test_a_ticket_that_was_deleted_fails_the_run_where_people_see_it() -> None:
+    office = Office().ask()
+    office.ticket.deleted = True
+    office.minutes(12)
+    [view] = office.runs()
+    assert str(view.run.status) == "failed"
+    assert f"ticket {office.ticket.id} is gone" in view.run.reason
+    assert any("is gone" in why for why in office.said("alert"))
+    assert office.open_questions() == []
+
+
+def test_a_round_that_somebody_else_started_does_not_count_and_ours_is_started_again() -> None:
+    office = Office().ask()
+    stranger = office.desk.put_user(name="Stranger", approver=True)
+    office.desk.start_round(office.ticket.id, stranger.id)
+    office.desk.answer(office.ticket.id, stranger.id, True)
+    office.minutes(12)
+    assert office.outcome() == ""
+    assert office.asked() == ["bob"]
+    assert any("did not start" in why for why in office.said("approval not counted"))
+    office.answer("bob")
+    office.minutes(6)
+    assert office.outcome() == "approved"
+
+
+def test_a_new_manager_is_asked_instead_of_the_old_one() -> None:
+    office = Office().ask()
+    office.directory.change("ada", manager=staff("ada", "eve").manager)
+    office.look("ada")
+    office.pass_time(minutes=2)
+    assert office.asked() == ["eve"]
+    assert any(f"Held by user {office.user('eve')}" in note for note in office.notes)
+    with pytest.raises(Refused):
+        office.answer("bob")
+    office.answer("eve")
+    office.minutes(6)
+    assert office.outcome() == "approved"
+
+
+def test_a_manager_who_leaves_is_replaced_as_policy_says() -> None:
+    office = Office()
+    office.look("bob")
+    office.pass_time(minutes=2)
+    office.ask()
+    office.directory.change("bob", account_enabled=False)
+    office.look("bob")
+    office.pass_time(minutes=2)
+    assert office.asked() == ["eve"]
+
+
+def test_the_answer_of_somebody_who_has_left_meanwhile_does_not_count() -> None:
+    office = Office().ask()
+    office.directory.change("bob", account_enabled=False)
+    office.answer("bob", how="mail link")
+    office.minutes(6)
+    assert office.outcome() == ""
+    assert office.asked() == ["eve"]
+    assert any("is disabled" in why for why in office.said("approval not counted"))
+
+
+def test_a_manager_who_went_on_leave_is_passed_over_at_the_next_reminder() -> None:
+    office = Office().ask()
+    office.directory.add_member("g-on leave", "bob")
+    office.hours(9)
+    assert office.asked() == ["eve"]
+
+
+def test_where_nobody_can_be_asked_it_is_not_approved() -> None:
+    office = Office(rules=replace(RULES, fallback="")).ask(manager="")
+    office.pass_time(minutes=2)
+    approval = office.approval()
+    assert approval is not None
+    assert (approval.outcome, approval.approved) == ("nobody", False)
+    assert office.ticket.rounds == []
+    assert "There is nobody who may approve" in office.notes[-1]
+
+
+def test_a_manager_who_is_set_a_moment_later_is_asked() -> None:
+    """Taken away and set in two steps: nobody is an answer only at the second look."""
+    office = Office(rules=replace(RULES, fallback=""))
+    office.put(staff("ada", groups=("ITSM-NewJoiner",)))
+    office.look("ada")
+    office.pass_time(seconds=70)
+    assert office.outcome() == ""
+    office.directory.change("ada", manager=staff("ada", "bob").manager)
+    office.look("ada")
+    office.pass_time(minutes=2)
+    assert office.asked() == ["bob"]
+
+
+def test_reminders_and_the_end_come_in_working_time() -> None:
+    """Eight hours a day: asked on Monday at 9:01, reminded on Tuesday, escalated on Wednesday evening, given up after ten working days."""
+    office = Office(rules=replace(RULES, working=ApprovalPolicy().working)).ask()
+    begun = office.clock.now()
+    office.hours(23)
+    assert [note for note in office.notes if note.startswith("Reminder")] == []
+    office.hours(2)
+    assert len([note for note in office.notes if note.startswith("Reminder")]) == 1
+    assert office.asked() == ["bob"]
+    office.hours(48)
+    assert office.asked() == ["bob", "eve"]
+    assert f"user {office.user('bob')} or user {office.user('eve')}" in office.notes[-1]
+    while not office.outcome():
+        office.hours(12)
+        assert office.clock.now() - begun < timedelta(days=30)
+    assert office.outcome() == "timed out"
+    assert office.clock.now() - begun > timedelta(days=13)
+    assert "Nobody answered in time" in office.notes[-1]
+
+
+def test_an_answer_after_the_time_is_up_changes_nothing() -> None:
+    office = Office(rules=replace(RULES, gives_up_after=timedelta(hours=2))).ask()
+    office.hours(3)
+    assert office.outcome() == "timed out"
+    office.answer("bob")
+    office.app.answers.hint([office.ticket.id])
+    office.hours(1)
+    assert office.outcome() == "timed out"
+
+
+def test_whoever_answers_in_the_last_moment_is_heard_before_the_time_is_up() -> None:
+    """Nothing told us of the answer: the ticket is read before it is given up."""
+    office = Office(rules=replace(RULES, gives_up_after=timedelta(hours=2), remind_after=timedelta(hours=9))).ask()
+    office.pass_time(minutes=100)
+    office.answer("bob")
+    office.pass_time(minutes=30)
+    assert office.outcome() == "approved"
+
+
+def test_several_are_asked_in_order_and_all_have_to_approve() -> None:
+    office = Office("manager", "owner:owner@contoso.example").ask()
+    assert office.asked() == ["bob"]
+    office.answer("bob")
+    office.minutes(7)
+    assert office.outcome() == ""
+    assert office.asked() == ["owner"]
+    office.answer("owner", approved=False)
+    office.minutes(7)
+    assert office.outcome() == "refused"
+    assert len(office.said("approval approved")) == 1
+
+
+def test_one_person_in_two_places_is_asked_once() -> None:
+    office = Office("manager", "owner:bob@contoso.example").ask()
+    office.answer("bob")
+    office.minutes(7)
+    assert office.outcome() == "approved"
+    assert len(office.ticket.rounds) == 1
+
+
+def test_any_of_several_may_decide() -> None:
+    office = Office("manager", "owner:owner@contoso.example", any_of=True).ask()
+    assert office.asked() == ["bob", "owner"]
+    office.answer("owner")
+    office.minutes(7)
+    assert office.outcome() == "approved"
+    assert len(office.ticket.rounds) == 1
+
+
+def test_an_owner_who_cannot_be_asked_is_no_way_to_an_approval() -> None:
+    office = Office("owner:nobody@contoso.example", rules=replace(RULES, fallback="nobody@contoso.example")).ask()
+    office.pass_time(minutes=2)
+    assert office.outcome() == "nobody"
+
+
+def test_a_desk_or_directory_in_trouble_is_waited_for() -> None:
+    office = Office().ask()
+    office.answer("bob")
+    office.desk.fail(TryLater("busy"), method="ticket_state", times=2)
+    office.desk.fail(Refused("no permission"), method="ticket_state")
+    office.minutes(6)
+    assert office.outcome() == ""
+    office.minutes(20)
+    assert office.outcome() == "approved"
+    assert any("cannot go on" in why for why in office.said("alert"))
+
+
+def test_an_approver_whom_the_desk_refuses_to_make_fails_the_run_after_two_days() -> None:
+    office = Office()
+    office.desk.fail(Refused("no licence"), asks=EnsureApprover, times=1000)
+    office.ask()
+    office.hours(50)
+    [view] = office.runs()
+    assert str(view.run.status) == "failed"
+    assert office.outcome() == ""
+
+
+def test_a_pause_keeps_the_question_and_its_answer() -> None:
+    office = Office().ask()
+    office.app.pauses.pause("*", reason="maintenance")
+    office.answer("bob")
+    office.minutes(10)
+    assert office.outcome() == ""
+    office.app.pauses.resume("*")
+    office.minutes(10)
+    assert office.outcome() == "approved"
+
+
+def test_a_plan_shows_whom_it_would_ask_and_touches_nothing() -> None:
+    office = Office()
+    policy = office.policy
+    shadow = {name: replace(one, ring="shadow") for name, one in policy.workflows.items()}
+    office.policy = replace(policy, workflows=shadow)  # type: ignore[arg-type]  # the ring by its name
+    office.restart()
+    office.ask()
+    office.minutes(3)
+    assert [str(view.run.status) for view in office.runs()] == ["planned"]
+    assert office.outcome() == "approved"
+    assert office.desk.tickets == []
+    assert office.desk.users == []
+    assert office.open_questions() == []
+    assert any("bob: is asked" in why for why in office.said("approver sought"))
+
+
+def test_a_hint_about_a_ticket_that_nobody_waits_for_is_nothing() -> None:
+    office = Office().ask()
+    office.desk.calls.clear()
+    assert office.app.answers.hint(["4711", "", office.ticket.id[:2]]) == 0
+    office.queue_up(person_subject("eve"), EnvelopeKind.ANSWER)
+    office.queue_up(person_subject("nobody"), EnvelopeKind.ANSWER)
+    office.work()
+    assert office.desk.calls == []
+
+
+def test_a_row_that_was_left_behind_goes_when_nobody_waits_any_more() -> None:
+    office = Office().ask()
+    office.store.put_index("approvals", "999", {"partition": f"{TENANT}|{person_subject('eve')}", "asked": []})
+    office.minutes(6)
+    assert office.open_questions() == [office.ticket.id]
+
+
+def test_hundred_open_approvals_cost_one_list_call_in_five_minutes() -> None:
+    """Three days from Monday to Thursday, two reminders included, until it is time to escalate."""
+    office = Office(rules=replace(RULES, working=ApprovalPolicy().working))
+    for number in range(100):
+        office.put(staff(f"p{number}", "bob", groups=("ITSM-NewJoiner",)))
+        office.queue_up(person_subject(f"p{number}"), EnvelopeKind.LOOK)
+    office.pass_time(minutes=20)
+    assert len(office.open_questions()) == 100
+    office.desk.calls.clear()
+    office.hours(71.5)
+    assert len(office.open_questions()) == 100
+    assert len([line for line in office.audit("p7") if line.record.action == "approval reminder"]) == 2
+    assert len(office.desk.calls) <= 1000
+    assert {call.method for call in office.desk.calls} == {"awaiting"}
+
+
+def test_without_an_open_approval_the_poll_asks_nothing() -> None:
+    office = Office()
+    office.minutes(12)
+    assert office.desk.calls == []
+
+
+def test_names_and_addresses_stay_out_of_audit_and_notes() -> None:
+    office = Office("manager", "owner:lovelace@contoso.example")
+    office.put(staff("owner2", mail="lovelace@contoso.example", display_name="Ada Lovelace"))
+    office.put(staff("bob", "eve", mail="babbage@contoso.example", display_name="Charles Babbage"))
+    office.ask()
+    office.answer("bob", how="automatic")
+    office.minutes(12)
+    office.answer("bob")
+    office.minutes(12)
+    office.answer("owner2", approved=False)
+    office.minutes(12)
+    assert office.outcome() == "refused"
+    told = [str(line.record) for line in office.audit("ada")] + office.notes
+    assert not [text for text in told for private in PRIVATE if private in text]
+
+
+def test_a_run_that_overtakes_another_goes_on_with_its_question() -> None:
+    from joinery.engine.asking import Asking, inherited
+    from joinery.engine.journal import RunStatus
+    from joinery.engine.partition import Partition
+
+    office = Office().ask()
+    office.queue.send([Outgoing(body=_wake(office), session_id=f"{TENANT}|{person_subject('ada')}")])
+    partition = Partition(
+        f"{TENANT}|{person_subject('ada')}", store=office.store, queue=None, clock=FakeClock(), randomness=office.app.randomness
+    )
+    [run] = partition.runs.values()
+    for step in list(partition.steps[run.seq].values()):
+        if step.asks == "approval":
+            partition.save_step(run, replace(step, state="abandoned"))  # type: ignore[arg-type]  # by its name
+    partition.close_run(replace(run, status=RunStatus.SUPERSEDED))
+    partition.commit()
+    later = replace(run, seq=2, supersedes=(1,))
+    found = inherited(partition, later, office.ticket.id)
+    assert isinstance(found, Asking)
+    assert found.asked == ("bob",)
+    assert found.number == "1"
+    assert inherited(partition, later, "other") is None
+
+
+def _wake(office: Office) -> bytes:
+    return Envelope(tenant=TENANT, subject=person_subject("ada"), kind=EnvelopeKind.WAKE, cause="test", at=office.clock.now()).encode()

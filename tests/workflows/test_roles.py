@@ -1,0 +1,460 @@
+"""Groups drive roles on the desk: what is given, what waits for whom, what is refused, what ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from stories import statuses, tickets
+
+from joinery.domain.person import Manager
+from joinery.domain.policy import OnRefused, Policy, Ring, RolePolicy, WorkflowPolicy
+from joinery.domain.tickets import EnsureAgent, OpenTicket, SetRoles
+from joinery.engine.memory_desk_things import DeskAgent, DeskTicket
+from joinery.errors import OutcomeUnknown, Refused, TryLater
+from joinery.testing import World, everyone, person
+
+DESK, CHANGES, ADMINS = "ITSM-ServiceDesk", "ITSM-ChangeManagers", "ITSM-Admins"
+BOB = person("bob")
+ADA = person("ada", manager=Manager(id="bob", mail="bob@contoso.example"))
+
+
+def policy(**changed: Any) -> Policy:
+    """The roles of the default policy, each with these fields changed."""
+    plain = everyone()
+    return replace(plain, roles={group: replace(role, **changed) for group, role in plain.roles.items()})
+
+
+def working(world: World | None = None, *groups: str) -> World:
+    """Ada works here, for Bob, and is in these groups since before we came."""
+    world = world or World()
+    world.put(BOB)
+    world.put(ADA.evolve(groups=frozenset(groups)))
+    world.look("bob")
+    world.look("ada")
+    world.pass_time(minutes=15)
+    return world
+
+
+def gains(world: World, *groups: str) -> None:
+    for group in groups:
+        world.directory.add_member(f"g-{group}".lower(), "ada")
+    world.look("ada")
+    world.pass_time(minutes=20)
+
+
+def loses(world: World, *groups: str) -> None:
+    for group in groups:
+        world.directory.end_membership(f"g-{group}".lower(), "ada")
+    world.look("ada")
+    world.pass_time(minutes=20)
+
+
+def answers(world: World, approved: bool, *, ticket: DeskTicket | None = None) -> None:
+    """Bob answers the request in front of the desk, and we hear of it."""
+    asked = ticket or requests(world)[-1]
+    [pending] = asked.rounds[-1].answers
+    world.desk.answer(asked.id, pending.asked, approved)
+    world.app.poll_approvals()
+    world.pass_time(minutes=20)
+
+
+def requests(world: World) -> list[DeskTicket]:
+    return [ticket for ticket in world.desk.tickets if ticket.kind == "role"]
+
+
+def agent(world: World) -> DeskAgent:
+    [one] = world.desk.agents
+    return one
+
+
+def roles(world: World) -> tuple[str, ...]:
+    """The roles of Ada's agent; none without an agent, and none while it is disabled."""
+    held = [one.roles for one in world.desk.agents if one.enabled]
+    return held[0] if held else ()
+
+
+def notes(world: World, ticket: DeskTicket) -> str:
+    return "\n".join(note.text for note in world.desk.notes if note.ticket_id == ticket.id)
+
+
+# --- what is given
+
+
+def test_a_group_whose_role_nobody_has_to_approve_gives_it_at_once_and_opens_no_ticket() -> None:
+    world = working()
+    gains(world, DESK)
+    assert (agent(world).roles, agent(world).enabled, agent(world).team) == (("Service Desk",), True, "Service Desk")
+    assert statuses(world) == [("role_change", "verified")] and not world.desk.tickets
+
+
+def test_nothing_is_given_before_the_manager_has_answered_and_then_it_is_there_and_read_back() -> None:
+    world = working()
+    gains(world, CHANGES)
+    [request] = requests(world)
+    [asked] = request.rounds[-1].answers
+    approver = next(user for user in world.desk.users if user.id == asked.asked)
+    assert (approver.directory_id, approver.approver) == ("bob", True)
+    assert (roles(world), world.desk.agents) == ((), [])
+    answers(world, True)
+    assert roles(world) == ("Change Manager",)
+    assert request.closed and "The role Change Manager is on agent" in notes(world, request)
+    assert statuses(world) == [("role_change", "verified")]
+
+
+def test_the_request_says_what_the_role_is_who_decides_and_what_happens_until_then() -> None:
+    world = working(World(policy(lasts=timedelta(days=30), administrator=True, approval=("manager", "owner:eve@contoso.example"))))
+    gains(world, ADMINS)
+    [request] = requests(world)
+    for words in (
+        "ITSM-Admins, which stands for the role Administrator",
+        "It may change the desk itself.",
+        "It ends by itself after 30 days.",
+        "their manager, then the owner of the role (eve@contoso.example)",
+        "Nothing is given before that",
+    ):
+        assert words in request.details
+
+
+def test_losing_the_group_takes_the_role_away_and_the_last_one_disables_the_agent() -> None:
+    world = working()
+    gains(world, DESK, CHANGES)
+    answers(world, True)
+    assert roles(world) == ("Change Manager", "Service Desk")
+    loses(world, CHANGES)
+    assert roles(world) == ("Service Desk",)
+    loses(world, DESK)
+    assert (agent(world).roles, agent(world).enabled) == ((), False)
+    assert {status for _, status in statuses(world)} == {"verified"}
+
+
+def test_a_role_that_two_groups_give_stays_while_one_of_them_does() -> None:
+    world = working(World(replace(everyone(), roles={one: RolePolicy(role="Service Desk") for one in (DESK, ADMINS)})))
+    gains(world, DESK, ADMINS)
+    loses(world, ADMINS)
+    assert roles(world) == ("Service Desk",)
+    loses(world, DESK)
+    assert roles(world) == ()
+
+
+def test_what_needs_nobody_is_there_while_what_needs_somebody_waits_and_no_request_waits_for_another() -> None:
+    world = working()
+    gains(world, DESK, CHANGES, ADMINS)
+    assert roles(world) == ("Service Desk",)
+    admins, changes = requests(world)
+    assert (changes.summary.startswith("Role Change Manager"), admins.summary.startswith("Role Administrator")) == (True, True)
+    answers(world, True, ticket=admins)
+    assert roles(world) == ("Administrator", "Service Desk")
+    answers(world, False, ticket=changes)
+    assert roles(world) == ("Administrator", "Service Desk")
+    assert statuses(world) == [("role_change", "verified")] * 3
+
+
+def test_a_role_that_no_group_gives_stays_and_is_told_once() -> None:
+    world = working()
+    world.desk.put_agent("ada@contoso.example", "Auditor")
+    gains(world, DESK)
+    loses(world, DESK)
+    assert agent(world).roles == ("Auditor",)
+    raised = [line.record.why for line in world.audit("ada") if line.record.action == "alert"]
+    assert len(raised) == 2 and all("roles that no group gives: Auditor" in why for why in raised)
+    assert len(tickets(world, "alert")) <= 1
+
+
+def test_a_role_that_no_group_gives_goes_where_policy_says_so() -> None:
+    world = working(World(replace(everyone(), roles_alone=True)))
+    world.desk.put_agent("ada@contoso.example", "Auditor")
+    gains(world, DESK)
+    assert agent(world).roles == ("Service Desk",)
+
+
+def test_a_membership_from_before_us_whose_role_needs_an_approval_is_neither_given_nor_taken() -> None:
+    world = working(None, CHANGES)
+    assert statuses(world) == []
+    gains(world, DESK)
+    assert roles(world) == ("Service Desk",)
+    other = working(World(), CHANGES)
+    other.desk.put_agent("ada@contoso.example", "Change Manager")
+    gains(other, DESK)
+    assert roles(other) == ("Change Manager", "Service Desk")
+    loses(other, CHANGES)
+    assert roles(other) == ("Service Desk",)
+
+
+def test_a_role_that_the_desk_takes_and_does_not_show_is_sent_again_and_then_told() -> None:
+    world = working()
+    world.desk.ignore(asks=SetRoles, times=2)
+    gains(world, DESK)
+    assert roles(world) == ("Service Desk",) and statuses(world) == [("role_change", "verified")]
+    world.desk.ignore(asks=SetRoles, times=50)
+    loses(world, DESK)
+    assert statuses(world)[-1] == ("role_change", "unverified")
+
+
+def test_no_free_licence_is_a_refusal_that_people_hear_of_and_the_request_stays_open_meanwhile() -> None:
+    world = working()
+    world.desk.fail(Refused("the licence allows 3 agents"), asks=SetRoles, times=2)
+    gains(world, CHANGES)
+    asked = requests(world)[0]
+    [pending] = asked.rounds[-1].answers
+    world.desk.answer(asked.id, pending.asked, True)
+    world.app.poll_approvals()
+    world.work()
+    assert roles(world) == () and not asked.closed
+    assert any("licence" in line.record.why for line in world.audit("ada") if line.record.action == "alert")
+    world.pass_time(hours=2)
+    assert roles(world) == ("Change Manager",) and asked.closed
+
+
+# --- what is refused
+
+
+def test_a_refusal_is_on_the_ticket_with_who_and_why_and_is_not_asked_again_while_the_membership_lasts() -> None:
+    world = working()
+    gains(world, CHANGES)
+    answers(world, False)
+    [request] = requests(world)
+    assert roles(world) == () and request.closed
+    assert "refused it (portal" in notes(world, request) and "not asked for again" in notes(world, request)
+    assert "Please take them out: nothing stands in the way." in notes(world, request)
+    world.app.sweep()
+    world.look("ada", times=3)
+    world.pass_time(days=8)
+    gains(world, DESK)
+    assert len(requests(world)) == 1 and roles(world) == ("Service Desk",)
+
+
+def test_the_next_membership_of_the_same_group_is_asked_for_again() -> None:
+    world = working()
+    gains(world, CHANGES)
+    answers(world, False)
+    loses(world, CHANGES)
+    gains(world, CHANGES)
+    assert len(requests(world)) == 2
+    answers(world, True)
+    assert roles(world) == ("Change Manager",)
+
+
+def test_nobody_to_ask_is_no_approval() -> None:
+    world = World()
+    world.put(ADA.evolve(manager=None))
+    world.look("ada")
+    world.pass_time(minutes=5)
+    gains(world, CHANGES)
+    world.pass_time(days=30)
+    [request] = requests(world)
+    assert roles(world) == () and request.closed and "is not given" in notes(world, request)
+    assert statuses(world) == [("role_change", "verified")]
+
+
+def test_an_answer_that_never_comes_is_a_refusal_that_is_remembered() -> None:
+    world = working()
+    gains(world, CHANGES)
+    world.pass_time(days=40)
+    assert roles(world) == () and requests(world)[0].closed
+    gains(world, DESK)
+    assert len(requests(world)) == 1
+
+
+@pytest.mark.parametrize(
+    ("trait", "words"),
+    [
+        ("dynamic", "by its membership rule"),
+        ("synced", "mastered on premises"),
+        ("role_assignable", "a privileged administrator has to take them out"),
+        ("mail_enabled", "take them out in the mail system"),
+    ],
+)
+def test_a_group_that_cannot_be_edited_is_reported_with_what_to_do_and_left_alone(trait: str, words: str) -> None:
+    world = working(World(policy(on_refused=OnRefused.REMOVE)))
+    world.directory.put_traits("g-itsm-changemanagers", **{trait: True})
+    gains(world, CHANGES)
+    answers(world, False)
+    assert words in notes(world, requests(world)[0])
+    assert world.directory.calls["remove_member"] == 0 and "ada" in world.directory.people_in("g-itsm-changemanagers")
+
+
+def test_where_policy_says_so_the_refused_person_is_taken_out_of_the_group_and_the_account_stays() -> None:
+    world = working(World(policy(on_refused=OnRefused.REMOVE)))
+    gains(world, CHANGES)
+    answers(world, False)
+    assert "The membership of the group was ended" in notes(world, requests(world)[0])
+    assert "ada" not in world.directory.people_in("g-itsm-changemanagers") and "membership ended" in world.actions("ada")
+    world.look("ada")
+    world.pass_time(hours=1)
+    assert len(requests(world)) == 1 and roles(world) == ()
+
+
+def test_a_membership_through_another_group_is_reported_after_looks_that_still_show_it() -> None:
+    world = working(World(policy(on_refused=OnRefused.REMOVE)))
+    world.directory.put_group("g-inner", name="inner")
+    world.directory.add_member("g-inner", "ada")
+    world.directory.add_member("g-itsm-changemanagers", "g-inner")
+    world.look("ada")
+    world.pass_time(minutes=20)
+    answers(world, False)
+    assert "through another group inside it" in notes(world, requests(world)[0])
+
+
+def test_a_directory_that_does_not_answer_is_asked_again_and_the_ticket_waits_for_it() -> None:
+    world = working(World(policy(on_refused=OnRefused.REMOVE)))
+    gains(world, CHANGES)
+    asked = requests(world)[0]
+    world.desk.answer(asked.id, asked.rounds[-1].answers[0].asked, False)
+    world.app.poll_approvals()
+    world.directory.fail(TryLater("busy"), times=4)
+    world.work()
+    world.pass_time(hours=1)
+    assert "ada" not in world.directory.people_in("g-itsm-changemanagers") and asked.closed
+
+
+def test_where_policy_says_so_nothing_is_said_about_the_membership() -> None:
+    world = working(World(policy(on_refused=OnRefused.LEAVE)))
+    gains(world, CHANGES)
+    answers(world, False)
+    assert "still in the group" not in notes(world, requests(world)[0]) and world.directory.calls["group_traits"] == 0
+
+
+# --- what changes on the way
+
+
+def test_a_group_that_is_lost_while_its_request_waits_closes_the_ticket_and_nobody_can_approve_it_any_more() -> None:
+    world = working()
+    gains(world, CHANGES)
+    loses(world, CHANGES)
+    [request] = requests(world)
+    assert request.closed and "Withdrawn" in notes(world, request)
+    assert statuses(world) == [("role_change", "superseded"), ("role_change", "verified")]
+    assert not world.desk.agents
+
+
+def test_another_group_leaves_a_request_that_waits_alone() -> None:
+    world = working()
+    gains(world, CHANGES)
+    gains(world, DESK)
+    loses(world, DESK)
+    [request] = requests(world)
+    assert len(request.rounds) == 1 and not request.closed and roles(world) == ()
+    answers(world, True)
+    assert roles(world) == ("Change Manager",)
+    assert [status for _, status in statuses(world)] == ["verified"] * 3
+
+
+def test_leaving_closes_the_request_and_what_was_approved_a_moment_too_late_gives_nothing() -> None:
+    world = working()
+    gains(world, DESK, CHANGES)
+    [request] = requests(world)
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    world.pass_time(minutes=30)
+    assert request.closed and "has left" in notes(world, request)
+    assert (agent(world).roles, agent(world).enabled) == ((), False)
+    assert world.app.dispatcher.open_partition("local|person:ada").head.tickets == {}
+
+
+def test_whoever_comes_back_is_asked_for_anew_and_gets_at_once_what_needs_nobody() -> None:
+    world = working()
+    gains(world, DESK, CHANGES)
+    answers(world, True)
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    world.pass_time(hours=1)
+    assert roles(world) == ()
+    world.directory.change("ada", account_enabled=True)
+    world.look("ada")
+    world.pass_time(hours=1)
+    assert roles(world) == ("Service Desk",) and len(requests(world)) == 2
+    answers(world, True)
+    assert roles(world) == ("Change Manager", "Service Desk")
+
+
+def test_a_request_whose_ticket_got_lost_on_the_way_is_found_again_after_the_group_was_lost() -> None:
+    world = working()
+    world.desk.fail(OutcomeUnknown("cut"), asks=OpenTicket, after_effect=True)
+    world.directory.add_member("g-itsm-changemanagers", "ada")
+    world.look("ada")
+    loses(world, CHANGES)
+    world.pass_time(hours=1)
+    [request] = requests(world)
+    assert request.closed and "Withdrawn" in notes(world, request)
+
+
+def test_a_role_that_came_and_went_while_the_desk_was_away_is_what_is_wanted_last() -> None:
+    world = working()
+    world.desk.fail(TryLater("busy"), asks=EnsureAgent, times=30)
+    gains(world, DESK)
+    loses(world, DESK)
+    world.pass_time(hours=5)
+    assert roles(world) == ()
+    assert statuses(world) == [("role_change", "superseded"), ("role_change", "verified")]
+
+
+def test_an_unfinished_run_that_is_overtaken_for_one_group_leaves_nothing_undone_about_the_other() -> None:
+    world = working()
+    gains(world, CHANGES, ADMINS)
+    world.desk.fail(TryLater("busy"), times=30)
+    loses(world, CHANGES, ADMINS)
+    gains(world, ADMINS)
+    world.pass_time(hours=12)
+    first, second, third = requests(world)
+    assert (first.closed, second.closed, third.closed) == (True, True, False)
+    assert third.summary.startswith("Role Administrator")
+
+
+# --- what ends by its date
+
+
+def test_a_grant_with_an_end_date_ends_by_itself_and_is_given_again_with_the_next_membership() -> None:
+    world = working(World(policy(lasts=timedelta(days=30))))
+    gains(world, DESK, CHANGES)
+    answers(world, True)
+    assert "until 2026-02-04" in notes(world, requests(world)[0])
+    world.pass_time(days=28)
+    assert roles(world) == ("Change Manager", "Service Desk")
+    world.pass_time(days=3)
+    assert roles(world) == () and not agent(world).enabled
+    assert len(requests(world)) == 1
+    loses(world, DESK)
+    gains(world, DESK)
+    assert roles(world) == ("Service Desk",)
+
+
+def test_a_date_that_passes_while_nothing_may_act_is_kept_as_soon_as_it_may() -> None:
+    world = working(World(policy(lasts=timedelta(days=3))))
+    gains(world, DESK)
+    world.app.pauses.pause("role_change", "a freeze")
+    world.pass_time(days=4)
+    assert roles(world) == ("Service Desk",)
+    world.app.pauses.resume("role_change")
+    world.pass_time(hours=1)
+    assert roles(world) == ()
+
+
+# --- rings
+
+
+def test_a_rehearsal_plans_everything_and_touches_nothing_and_the_real_thing_can_still_come() -> None:
+    shadow = replace(everyone(), workflows={"role_change": WorkflowPolicy(ring=Ring.SHADOW)})
+    world = working(World(shadow))
+    gains(world, DESK, CHANGES)
+    assert statuses(world) == [("role_change", "planned")]
+    assert not world.desk.tickets and not world.desk.agents and not world.desk.notes
+    assert world.app.dispatcher.open_partition("local|person:ada").head.grants == {}
+    world.policy = everyone()
+    world.restart()
+    world.look("ada")
+    world.pass_time(minutes=20)
+    assert roles(world) == ("Service Desk",) and len(requests(world)) == 1
+
+
+def test_what_came_while_role_changes_were_off_is_neither_given_nor_taken_once_they_are_on() -> None:
+    world = working(World(replace(everyone(), workflows={})))
+    world.desk.put_agent("ada@contoso.example", "Change Manager")
+    gains(world, CHANGES)
+    assert statuses(world) == []
+    world.policy = everyone()
+    world.restart()
+    gains(world, DESK)
+    assert roles(world) == ("Change Manager", "Service Desk") and not requests(world)
