@@ -14,6 +14,7 @@ from typing import Any, cast
 from joinery.app import App, SubscriptionUrls
 from joinery.assembly import Ports, assemble
 from joinery.domain.events import Fact
+from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.moments import to_text
 from joinery.domain.person import Absence, Person, Sighting
@@ -29,7 +30,7 @@ from joinery.engine.journal import Head, Run, Step, StepState, opened, whole_hea
 from joinery.engine.memory import FakeClock, MemoryQueue, MemorySealLog, MemoryStateStore, SeededRandomness
 from joinery.engine.overlap import overlap
 from joinery.engine.partition import PERSONS
-from joinery.engine.ports import Clock, DeltaPage, Directory, GroupTraits, Snapshot, StateStore, WatchedGroup
+from joinery.engine.ports import Clock, DeltaPage, Directory, Snapshot, StateStore
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.errors import Refused

@@ -26,8 +26,9 @@ from adapters.graph.wire import (
     to_person,
 )
 from adapters.system import SystemClock
+from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.person import Absence, Sighting
-from joinery.engine.ports import Clock, DeltaPage, GroupTraits, WatchedGroup
+from joinery.engine.ports import Clock, DeltaPage
 from joinery.errors import Refused, TryLater
 
 Thing = TypeVar("Thing")

@@ -6,7 +6,7 @@ import msgspec
 
 from adapters.graph.answers import NotThere
 from adapters.graph.client import GraphClient
-from joinery.engine.ports import GroupTraits
+from joinery.domain.groups import GroupTraits
 
 #: What decides whether the members of a group can be edited ("group resource type"); two of them come only when they are named.
 _TRAITS = "id,groupTypes,onPremisesSyncEnabled,isAssignableToRole,mailEnabled"

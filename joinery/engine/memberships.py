@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from joinery.domain.groups import GroupTraits
 from joinery.domain.person import Person
 from joinery.domain.roles import Removal
 from joinery.engine.groups import GroupBook
 from joinery.engine.journal import Run, Step, StepState
 from joinery.engine.partition import Partition
-from joinery.engine.ports import Clock, Directory, GroupTraits
+from joinery.engine.ports import Clock, Directory
 from joinery.errors import OutcomeUnknown, Refused, TryLater, Waiting
 
 #: What a step asks for that ends a membership.

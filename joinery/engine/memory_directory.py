@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.person import Absence, Person, Sighting
-from joinery.engine.ports import Clock, DeltaPage, GroupTraits, LinkExpired, WatchedGroup
+from joinery.engine.ports import Clock, DeltaPage, LinkExpired
 from joinery.errors import Refused
 
 #: When people are deleted if no clock is given.

@@ -14,10 +14,11 @@ from adapters.graph.client import GraphClient
 from adapters.graph.directory import GraphDirectory
 from adapters.graph.members import membership
 from adapters.graph.token import ClientCredentials
+from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.person import Absence, Manager, Person
 from joinery.engine.memory import FakeClock
 from joinery.engine.memory_directory import MemoryDirectory
-from joinery.engine.ports import DeltaPage, Directory, GroupTraits, LinkExpired, WatchedGroup
+from joinery.engine.ports import DeltaPage, Directory, LinkExpired
 from joinery.errors import OutcomeUnknown, Refused, TryLater
 from simulators.graph import PretendGraph, create_graph
 

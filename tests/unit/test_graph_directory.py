@@ -13,9 +13,10 @@ import pytest
 
 from adapters.graph.client import GraphClient
 from adapters.graph.directory import GraphDirectory
+from joinery.domain.groups import WatchedGroup
 from joinery.domain.person import Absence, Manager, Person
 from joinery.engine.memory import FakeClock
-from joinery.engine.ports import LinkExpired, WatchedGroup
+from joinery.engine.ports import LinkExpired
 from joinery.errors import Refused, TryLater
 
 ANN = "11111111-1111-4111-8111-111111111111"
