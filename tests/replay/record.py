@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from joinery.domain.events import AlertRaised, Joined, Left
+from joinery.domain.events import AlertRaised, Joined, Left, Moved, Renamed, RolesChanged
 from joinery.domain.moments import to_text
 from joinery.domain.person import Manager, Person
-from joinery.domain.tickets import AddNote, OpenTicket
+from joinery.domain.tickets import AddNote, EnsureAgent, OpenTicket, UpdateUser
 from joinery.engine import codec
 from joinery.engine.memory import MemoryStateStore
 from joinery.engine.ports import Commit, Document
@@ -99,10 +99,11 @@ class Stage:
         self.world = World(policy(), store=self.recording)
         self.recording.world = self.world
 
-    def ada(self, **fields: Any) -> None:
-        """Ada is so from now on, and a notification says so."""
+    def ada(self, *groups: str, **fields: Any) -> None:
+        """Ada is so from now on, in these groups too, and a notification says so."""
         boss = Manager(id="bob", display_name="Charles Babbage", mail="babbage@contoso.example")
-        now = person("ada", display_name="Ada Lovelace", manager=boss, groups=("ITSM-NewJoiner",), **fields)
+        plain: dict[str, Any] = {"display_name": "Ada Lovelace", "manager": boss}
+        now = person("ada", groups=("ITSM-NewJoiner", *groups), **{**plain, **fields})
         self.recording.told = (now,)
         self.world.put(now)
         self.world.look("ada")
@@ -142,6 +143,36 @@ def leaver_over_joiner(stage: Stage) -> None:
     stage.world.pass_time(minutes=40)
 
 
+def mover(stage: Stage) -> None:
+    """Somebody who joined moves to another department and manager; the answer to the ticket is lost."""
+    stage.ada()
+    stage.world.pass_time(minutes=20)
+    stage.begin()
+    stage.world.desk.fail(CUT, asks=OpenTicket, after_effect=True)
+    stage.ada(department="Research", manager=Manager(id="eve", display_name="Grace Hopper", mail="hopper@contoso.example"))
+    stage.world.pass_time(minutes=40)
+
+
+def renamer(stage: Stage) -> None:
+    """Somebody who joined has a new name and address; the answer to the update is lost."""
+    stage.ada()
+    stage.world.pass_time(minutes=20)
+    stage.begin()
+    stage.world.desk.fail(CUT, asks=UpdateUser, after_effect=True)
+    stage.ada(display_name="Ada King", mail="king@contoso.example")
+    stage.world.pass_time(minutes=40)
+
+
+def role_change(stage: Stage) -> None:
+    """Somebody who joined enters a group whose role nobody has to approve; the answer to the agent is lost."""
+    stage.ada()
+    stage.world.pass_time(minutes=20)
+    stage.begin()
+    stage.world.desk.fail(CUT, asks=EnsureAgent, after_effect=True)
+    stage.ada("ITSM-ServiceDesk")
+    stage.world.pass_time(minutes=40)
+
+
 def alert(stage: Stage) -> None:
     """The desk refuses an onboarding ticket once; the answer to the alert's own ticket is lost."""
     stage.ada()
@@ -155,12 +186,16 @@ def alert(stage: Stage) -> None:
 
 
 _JOINER, _LEAVER, _ALERT = (CATALOGUE[fact].version for fact in (Joined, Left, AlertRaised))
+_MOVER, _RENAMER, _ROLES = (CATALOGUE[fact].version for fact in (Moved, Renamed, RolesChanged))
 
 #: File, with the version of every workflow that runs in it -> the story.
 STORIES: dict[str, Callable[[Stage], None]] = {
     f"joiner-v{_JOINER}": joiner,
     f"leaver-v{_LEAVER}-after-joiner-v{_JOINER}": leaver,
     f"leaver-v{_LEAVER}-over-joiner-v{_JOINER}": leaver_over_joiner,
+    f"mover-v{_MOVER}-after-joiner-v{_JOINER}": mover,
+    f"renamer-v{_RENAMER}-after-joiner-v{_JOINER}": renamer,
+    f"role_change-v{_ROLES}-after-joiner-v{_JOINER}": role_change,
     f"alert-v{_ALERT}-of-joiner-v{_JOINER}": alert,
 }
 
