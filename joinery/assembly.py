@@ -28,6 +28,7 @@ from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.people import DirectoryPeople
+from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import (
     AlertSink,
     Clock,
@@ -40,6 +41,7 @@ from joinery.engine.ports import (
     StateStore,
     Subscriptions,
 )
+from joinery.engine.promotion import PromotionBook
 from joinery.engine.readside import ReadSide
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
@@ -89,6 +91,7 @@ def assemble(
         ports.directory,
         ports.desk,
     )
+    policies = PolicyBook(policy, store=store, clock=clock)
     groups = GroupBook(policy.watched_groups, store=store, directory=directory, clock=clock)
     parking = ParkingLot(store, clock=clock, randomness=randomness)
     pauses = PauseBoard(store, clock)
@@ -100,7 +103,7 @@ def assemble(
         timing=timing,
         deployment=deployment,
         around=Surroundings(
-            policy=policy,
+            policies=policies,
             directory=directory,
             groups=groups,
             asker=Asker(people=DirectoryPeople(directory, groups), policy=policy, store=store, clock=clock),
@@ -110,6 +113,7 @@ def assemble(
 
     breaker = Breaker(store=store, clock=clock, policy=policy.breaker)
     held = HeldBook(store)
+    promotions = PromotionBook(store)
 
     def open_partition(name: str) -> Partition:
         return Partition(name, store=store, queue=queue, clock=clock, randomness=randomness)
@@ -128,12 +132,12 @@ def assemble(
         store=store,
         directory=directory,
         groups=groups,
-        policy=policy,
+        policies=policies,
         catalogue=catalogue,
         runner=runner,
         checks=checks,
         pauses=pauses,
-        gate=Gate(store=store, policy=policy, breaker=breaker, held=held, clock=clock),
+        gate=Gate(store=store, policy=policy, breaker=breaker, held=held, promotions=promotions, clock=clock),
         answers=answers,
         clock=clock,
         timing=timing,
@@ -169,6 +173,7 @@ def assemble(
         pauses=pauses,
         breaker=breaker,
         held=held,
+        promotions=promotions,
         parking=parking,
         upkeep=Upkeep(
             sealer=Sealer(store, ports.seals, clock=clock, every=seal_every),
