@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -98,6 +97,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from joinery.assembly import Ports, assemble
     from joinery.engine.alerts import LogOnly
     from joinery.engine.budget import SLACK, LeasedCallBudget
+    from joinery.engine.desk_door import DeskDoor
     from joinery.engine.retry import EngineTiming
     from workflows import CATALOGUE
 
@@ -161,6 +161,12 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         subscriptions=subscriptions,
         intake=GraphIntake((settings.client_state.reveal(), settings.client_state_previous.reveal())),
         alerts=alerts,
+        desk_door=DeskDoor(
+            secret=settings.desk_webhook_secret.reveal(),
+            user=settings.desk_webhook_user,
+            password=settings.desk_webhook_password.reveal(),
+            members=settings.desk_webhook_paths,
+        ),
         seals=FileSealLog(settings.seals),
         shred=kept.shred,
     )
@@ -346,11 +352,13 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
     """
     import function_app
     from joinery.local import Host, HostSettings, registered
+    from joinery.local_secrets import with_client_state, with_desk_webhook
+    from simulators.webhooks import tell_of_answers
 
     # What lies in the data folder (secrets, the stand-ins' tokens, people) is for this user alone.
     os.umask(0o077)
     settings.data.mkdir(parents=True, exist_ok=True)
-    stand_ins = None
+    stand_ins, pretend_halo = None, not settings.halo_url
     if not (settings.graph_url and settings.halo_url):
         stand_ins = build_stand_ins(settings, empty=empty)
         settings = replace(settings, graph_url=settings.graph_url or stand_ins.graph_url, halo_url=settings.halo_url or stand_ins.halo_url)
@@ -361,32 +369,13 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
         port=settings.port,
     )
     host.listen()
-    settings = _with_client_state(settings)
+    settings = with_client_state(settings)
+    if pretend_halo:
+        settings = with_desk_webhook(settings)
+        secret, password = settings.desk_webhook_secret.reveal(), settings.desk_webhook_password.reveal()
+        tell_of_answers(settings.halo_url, f"{host.url}/api/desk-events/{secret}", user=settings.desk_webhook_user, password=password)
     if not settings.public_url:
         settings = replace(settings, public_url=host.url)
     parts = build_app(settings, **replacements)
     app_source.use(parts.app)
     return Local(parts=parts, host=host, stand_ins=stand_ins)
-
-
-def _with_client_state(settings: Settings) -> Settings:
-    """One secret per data folder, made at the first start and kept."""
-    import secrets
-
-    from joinery.settings import Secret
-
-    if settings.client_state:
-        return settings
-    kept = settings.data / "client-state"
-    if not kept.exists():
-        kept.touch(mode=0o600)
-    value = kept.read_bytes().decode("ascii", "replace").strip()
-    if value and not re.fullmatch("[0-9a-f]{64}", value):
-        from joinery.errors import ConfigurationError, Finding
-
-        remedy = "Remove the file: the next start makes a new secret and subscribes anew with it."
-        raise ConfigurationError([Finding(place=str(kept), problem="holds something else than a secret that Joinery made", remedy=remedy)])
-    if not value:
-        value = secrets.token_hex(32)
-        kept.write_text(value, encoding="utf-8")
-    return replace(settings, client_state=Secret(value))
