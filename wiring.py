@@ -7,6 +7,7 @@ host or a test. ``build_local`` adds the stand-ins; it imports them inside the f
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import threading
@@ -17,13 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from adapters.graph.client import GraphClient
+    from adapters.graph.token import ClientCredentials
     from adapters.queues.engine import QueueEngine
     from adapters.stores.sqlite import SqliteStateStore
     from adapters.stores.tables import TableStateStore
     from joinery.app import App
     from joinery.domain.policy import Policy
+    from joinery.engine.ports import Clock
     from joinery.local import Host
     from joinery.settings import Settings
+
+
+#: In the data folder: where the stand-ins of `joinery up` listen, for commands that ask the directory themselves.
+_ADDRESSES = "stand-ins.json"
 
 
 class AppSource:
@@ -81,11 +89,9 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     Raises:
         ConfigurationError: the policy is wrong, a file is foreign, or an address is missing.
     """
-    from adapters.graph.client import GraphClient
     from adapters.graph.directory import GraphDirectory
     from adapters.graph.intake import GraphIntake
     from adapters.graph.subscriptions import GraphSubscriptions
-    from adapters.graph.token import ClientCredentials
     from adapters.halo.client import HaloClient
     from adapters.halo.desk import HaloServiceDesk
     from adapters.queues.embedded import EmbeddedQueue
@@ -115,16 +121,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     engine = QueueEngine(clock, SqliteJournal(settings.data / "queue.db"), name=settings.queue_name)
     queue = replacements.get("queue", lambda inner: inner)(EmbeddedQueue(engine))
 
-    tokens = ClientCredentials(
-        authority=settings.graph_authority or settings.graph_url,
-        tenant=settings.graph_tenant,
-        client_id=settings.graph_client_id,
-        client_secret=settings.graph_client_secret.reveal(),
-        scope=f"{settings.graph_url}/.default",
-        clock=clock,
-    )
-    graph_root = f"{settings.graph_url.rstrip('/')}/v1.0"
-    graph = GraphClient(graph_root, tokens, clock=clock)
+    graph_root, tokens, graph = graph_of(settings, clock)
     directory = replacements.get("directory", lambda inner: inner)(GraphDirectory(graph, clock=clock))
     subscriptions = replacements.get("subscriptions", lambda inner: inner)(GraphSubscriptions(graph_root, tokens, clock=clock))
     budget = None
@@ -190,6 +187,32 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         halo.close,
     )
     return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)
+
+
+def graph_of(settings: Settings, clock: Clock) -> tuple[str, ClientCredentials, GraphClient]:
+    """The root of the directory's API, its tokens, and a client; whoever asked closes the last two, the client first."""
+    from adapters.graph.client import GraphClient
+    from adapters.graph.token import ClientCredentials
+
+    tokens = ClientCredentials(
+        authority=settings.graph_authority or settings.graph_url,
+        tenant=settings.graph_tenant,
+        client_id=settings.graph_client_id,
+        client_secret=settings.graph_client_secret.reveal(),
+        scope=f"{settings.graph_url}/.default",
+        clock=clock,
+    )
+    root = f"{settings.graph_url.rstrip('/')}/v1.0"
+    return root, tokens, GraphClient(root, tokens, clock=clock)
+
+
+def with_addresses(settings: Settings) -> Settings:
+    """Where settings name no Graph or Halo: those of the stand-ins that `joinery up` last ran in this data folder, if it did."""
+    try:
+        kept = json.loads((settings.data / _ADDRESSES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return settings
+    return replace(settings, graph_url=settings.graph_url or kept["graph_url"], halo_url=settings.halo_url or kept["halo_url"])
 
 
 def open_store(settings: Settings, *, existing: bool = False) -> SqliteStateStore | TableStateStore:
@@ -362,6 +385,8 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
     if not (settings.graph_url and settings.halo_url):
         stand_ins = build_stand_ins(settings, empty=empty)
         settings = replace(settings, graph_url=settings.graph_url or stand_ins.graph_url, halo_url=settings.halo_url or stand_ins.halo_url)
+        addresses = json.dumps({"graph_url": settings.graph_url, "halo_url": settings.halo_url})
+        (settings.data / _ADDRESSES).write_text(addresses, encoding="utf-8")
     host = Host(
         registered(function_app.app),
         settings=HostSettings.read(Path(__file__).resolve().parent / "host.json"),

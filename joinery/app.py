@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.alerts import AlertDesk
 from joinery.engine.answers import AnswerPost
+from joinery.engine.baseline import Baseliner
 from joinery.engine.breaker import DECIDED, Breaker, HeldBook
 from joinery.engine.desk_door import DeskDoor
 from joinery.engine.dispatch import Dispatcher
@@ -87,6 +88,7 @@ class App:
     breaker: Breaker
     held: HeldBook
     promotions: PromotionBook
+    baseliner: Baseliner
     parking: ParkingLot
     upkeep: Upkeep
     reads: ReadSide

@@ -12,6 +12,7 @@ from joinery.domain.policy import Policy
 from joinery.engine.alerts import AlertDesk, LogOnly
 from joinery.engine.answers import AnswerPost
 from joinery.engine.approvals import Asker
+from joinery.engine.baseline import Baseliner
 from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.checks import LateChecks
 from joinery.engine.desk_door import DeskDoor
@@ -126,6 +127,7 @@ def assemble(
         deployment=deployment,
         leave_workflow=catalogue[Left].name if Left in catalogue else None,
     )
+    gate = Gate(store=store, policy=policy, breaker=breaker, held=held, promotions=promotions, clock=clock)
     answers = AnswerPost(store=store, queue=queue, desk=desk, clock=clock)
     dispatcher = Dispatcher(
         open_partition=open_partition,
@@ -137,7 +139,7 @@ def assemble(
         runner=runner,
         checks=checks,
         pauses=pauses,
-        gate=Gate(store=store, policy=policy, breaker=breaker, held=held, promotions=promotions, clock=clock),
+        gate=gate,
         answers=answers,
         clock=clock,
         timing=timing,
@@ -174,6 +176,16 @@ def assemble(
         breaker=breaker,
         held=held,
         promotions=promotions,
+        baseliner=Baseliner(
+            tenant=tenant,
+            open_partition=open_partition,
+            store=store,
+            directory=directory,
+            groups=groups,
+            policies=policies,
+            gate=gate,
+            clock=clock,
+        ),
         parking=parking,
         upkeep=Upkeep(
             sealer=Sealer(store, ports.seals, clock=clock, every=seal_every),
