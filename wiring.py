@@ -7,7 +7,6 @@ host or a test. ``build_local`` adds the stand-ins; it imports them inside the f
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import threading
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from joinery.engine.ports import Clock
     from joinery.local import Host
     from joinery.settings import Settings
-
-
-#: In the data folder: where the stand-ins of `joinery up` listen, for commands that ask the directory themselves.
-_ADDRESSES = "stand-ins.json"
 
 
 class AppSource:
@@ -206,15 +201,6 @@ def graph_of(settings: Settings, clock: Clock) -> tuple[str, ClientCredentials, 
     return root, tokens, GraphClient(root, tokens, clock=clock)
 
 
-def with_addresses(settings: Settings) -> Settings:
-    """Where settings name no Graph or Halo: those of the stand-ins that `joinery up` last ran in this data folder, if it did."""
-    try:
-        kept = json.loads((settings.data / _ADDRESSES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return settings
-    return replace(settings, graph_url=settings.graph_url or kept["graph_url"], halo_url=settings.halo_url or kept["halo_url"])
-
-
 def open_store(settings: Settings, *, existing: bool = False) -> SqliteStateStore | TableStateStore:
     """The state store that settings choose; with ``existing``, only one that is there already.
 
@@ -374,6 +360,7 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
     Raises ConfigurationError, or OSError when a port is taken.
     """
     import function_app
+    from joinery.addresses import remember_addresses
     from joinery.local import Host, HostSettings, registered
     from joinery.local_secrets import with_client_state, with_desk_webhook
     from simulators.webhooks import tell_of_answers
@@ -385,8 +372,7 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
     if not (settings.graph_url and settings.halo_url):
         stand_ins = build_stand_ins(settings, empty=empty)
         settings = replace(settings, graph_url=settings.graph_url or stand_ins.graph_url, halo_url=settings.halo_url or stand_ins.halo_url)
-        addresses = json.dumps({"graph_url": settings.graph_url, "halo_url": settings.halo_url})
-        (settings.data / _ADDRESSES).write_text(addresses, encoding="utf-8")
+        remember_addresses(settings)
     host = Host(
         registered(function_app.app),
         settings=HostSettings.read(Path(__file__).resolve().parent / "host.json"),

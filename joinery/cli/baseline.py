@@ -42,6 +42,7 @@ def _opened(settings: Settings) -> Iterator[Baseliner]:
     """The directory and the store, and nothing else: it may be given before the first start, and beside what runs."""
     from adapters.graph.directory import GraphDirectory
     from adapters.system import SystemClock, SystemRandomness
+    from joinery.addresses import with_addresses
     from joinery.engine.baseline import Baseliner
     from joinery.engine.breaker import Breaker, HeldBook
     from joinery.engine.gate import Gate
@@ -49,7 +50,7 @@ def _opened(settings: Settings) -> Iterator[Baseliner]:
     from joinery.engine.partition import Partition
     from joinery.engine.policy_book import PolicyBook
     from joinery.engine.promotion import PromotionBook
-    from wiring import graph_of, open_store, policy_of, with_addresses
+    from wiring import graph_of, open_store, policy_of
 
     settings = with_addresses(settings)
     if not settings.graph_url:
