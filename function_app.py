@@ -24,6 +24,15 @@ def lifecycle(req: func.HttpRequest) -> func.HttpResponse:
     return _accept(req, lifecycle=True)
 
 
+@app.route(route="desk-events/{secret}", methods=["POST"])
+def desk_webhook(req: func.HttpRequest) -> func.HttpResponse:
+    """The desk's webhook: which tickets to look at, if somebody waits for them."""
+    reply = app_source().desk_event(
+        req.get_body(), secret=req.route_params.get("secret", ""), authorization=req.headers.get("Authorization", "")
+    )
+    return func.HttpResponse(reply.body, status_code=reply.status, headers={"Content-Type": reply.content_type})
+
+
 @app.service_bus_queue_trigger(
     arg_name="message",
     queue_name="%JOINERY_QUEUE_NAME%",

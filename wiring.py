@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,11 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from adapters.graph.client import GraphClient
+    from adapters.graph.token import ClientCredentials
     from adapters.queues.engine import QueueEngine
     from adapters.stores.sqlite import SqliteStateStore
     from adapters.stores.tables import TableStateStore
     from joinery.app import App
     from joinery.domain.policy import Policy
+    from joinery.engine.ports import Clock
     from joinery.local import Host
     from joinery.settings import Settings
 
@@ -82,11 +84,9 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     Raises:
         ConfigurationError: the policy is wrong, a file is foreign, or an address is missing.
     """
-    from adapters.graph.client import GraphClient
     from adapters.graph.directory import GraphDirectory
     from adapters.graph.intake import GraphIntake
     from adapters.graph.subscriptions import GraphSubscriptions
-    from adapters.graph.token import ClientCredentials
     from adapters.halo.client import HaloClient
     from adapters.halo.desk import HaloServiceDesk
     from adapters.queues.embedded import EmbeddedQueue
@@ -98,6 +98,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from joinery.assembly import Ports, assemble
     from joinery.engine.alerts import LogOnly
     from joinery.engine.budget import SLACK, LeasedCallBudget
+    from joinery.engine.desk_door import DeskDoor
     from joinery.engine.retry import EngineTiming
     from workflows import CATALOGUE
 
@@ -115,16 +116,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     engine = QueueEngine(clock, SqliteJournal(settings.data / "queue.db"), name=settings.queue_name)
     queue = replacements.get("queue", lambda inner: inner)(EmbeddedQueue(engine))
 
-    tokens = ClientCredentials(
-        authority=settings.graph_authority or settings.graph_url,
-        tenant=settings.graph_tenant,
-        client_id=settings.graph_client_id,
-        client_secret=settings.graph_client_secret.reveal(),
-        scope=f"{settings.graph_url}/.default",
-        clock=clock,
-    )
-    graph_root = f"{settings.graph_url.rstrip('/')}/v1.0"
-    graph = GraphClient(graph_root, tokens, clock=clock)
+    graph_root, tokens, graph = graph_of(settings, clock)
     directory = replacements.get("directory", lambda inner: inner)(GraphDirectory(graph, clock=clock))
     subscriptions = replacements.get("subscriptions", lambda inner: inner)(GraphSubscriptions(graph_root, tokens, clock=clock))
     budget = None
@@ -161,6 +153,12 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         subscriptions=subscriptions,
         intake=GraphIntake((settings.client_state.reveal(), settings.client_state_previous.reveal())),
         alerts=alerts,
+        desk_door=DeskDoor(
+            secret=settings.desk_webhook_secret.reveal(),
+            user=settings.desk_webhook_user,
+            password=settings.desk_webhook_password.reveal(),
+            members=settings.desk_webhook_paths,
+        ),
         seals=FileSealLog(settings.seals),
         shred=kept.shred,
     )
@@ -184,6 +182,23 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         halo.close,
     )
     return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)
+
+
+def graph_of(settings: Settings, clock: Clock) -> tuple[str, ClientCredentials, GraphClient]:
+    """The root of the directory's API, its tokens, and a client; whoever asked closes the last two, the client first."""
+    from adapters.graph.client import GraphClient
+    from adapters.graph.token import ClientCredentials
+
+    tokens = ClientCredentials(
+        authority=settings.graph_authority or settings.graph_url,
+        tenant=settings.graph_tenant,
+        client_id=settings.graph_client_id,
+        client_secret=settings.graph_client_secret.reveal(),
+        scope=f"{settings.graph_url}/.default",
+        clock=clock,
+    )
+    root = f"{settings.graph_url.rstrip('/')}/v1.0"
+    return root, tokens, GraphClient(root, tokens, clock=clock)
 
 
 def open_store(settings: Settings, *, existing: bool = False) -> SqliteStateStore | TableStateStore:
@@ -345,15 +360,19 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
     Raises ConfigurationError, or OSError when a port is taken.
     """
     import function_app
+    from joinery.addresses import remember_addresses
     from joinery.local import Host, HostSettings, registered
+    from joinery.local_secrets import with_client_state, with_desk_webhook
+    from simulators.webhooks import tell_of_answers
 
     # What lies in the data folder (secrets, the stand-ins' tokens, people) is for this user alone.
     os.umask(0o077)
     settings.data.mkdir(parents=True, exist_ok=True)
-    stand_ins = None
+    stand_ins, pretend_halo = None, not settings.halo_url
     if not (settings.graph_url and settings.halo_url):
         stand_ins = build_stand_ins(settings, empty=empty)
         settings = replace(settings, graph_url=settings.graph_url or stand_ins.graph_url, halo_url=settings.halo_url or stand_ins.halo_url)
+        remember_addresses(settings)
     host = Host(
         registered(function_app.app),
         settings=HostSettings.read(Path(__file__).resolve().parent / "host.json"),
@@ -361,32 +380,13 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
         port=settings.port,
     )
     host.listen()
-    settings = _with_client_state(settings)
+    settings = with_client_state(settings)
+    if pretend_halo:
+        settings = with_desk_webhook(settings)
+        secret, password = settings.desk_webhook_secret.reveal(), settings.desk_webhook_password.reveal()
+        tell_of_answers(settings.halo_url, f"{host.url}/api/desk-events/{secret}", user=settings.desk_webhook_user, password=password)
     if not settings.public_url:
         settings = replace(settings, public_url=host.url)
     parts = build_app(settings, **replacements)
     app_source.use(parts.app)
     return Local(parts=parts, host=host, stand_ins=stand_ins)
-
-
-def _with_client_state(settings: Settings) -> Settings:
-    """One secret per data folder, made at the first start and kept."""
-    import secrets
-
-    from joinery.settings import Secret
-
-    if settings.client_state:
-        return settings
-    kept = settings.data / "client-state"
-    if not kept.exists():
-        kept.touch(mode=0o600)
-    value = kept.read_bytes().decode("ascii", "replace").strip()
-    if value and not re.fullmatch("[0-9a-f]{64}", value):
-        from joinery.errors import ConfigurationError, Finding
-
-        remedy = "Remove the file: the next start makes a new secret and subscribes anew with it."
-        raise ConfigurationError([Finding(place=str(kept), problem="holds something else than a secret that Joinery made", remedy=remedy)])
-    if not value:
-        value = secrets.token_hex(32)
-        kept.write_text(value, encoding="utf-8")
-    return replace(settings, client_state=Secret(value))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.alerts import AlertDesk
 from joinery.engine.answers import AnswerPost
+from joinery.engine.baseline import Baseliner
 from joinery.engine.breaker import DECIDED, Breaker, HeldBook
 from joinery.engine.desk_door import DeskDoor
 from joinery.engine.dispatch import Dispatcher
@@ -24,6 +25,7 @@ from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import DUE
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions, Unacceptable
+from joinery.engine.promotion import PromotionBook, look_sent, wanted_looks
 from joinery.engine.readside import ReadSide
 from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
 from joinery.engine.sweeps import Sweeper, SweepReport
@@ -85,6 +87,8 @@ class App:
     pauses: PauseBoard
     breaker: Breaker
     held: HeldBook
+    promotions: PromotionBook
+    baseliner: Baseliner
     parking: ParkingLot
     upkeep: Upkeep
     reads: ReadSide
@@ -301,11 +305,18 @@ class App:
         return woken
 
     def _go_on_with_decided(self, now: datetime) -> None:
-        """Look at everybody whose held change somebody released or discarded since."""
-        decided = [change.partition.partition("|") for change in self.held.listed() if change.decision]
-        if decided:
+        """Look at everybody about whom somebody decided something since: a held change, a rehearsed one, an applied edit."""
+        decided = [*(change.partition for change in self.held.listed() if change.decision), *self.promotions.partitions()]
+        self._look_at(dict.fromkeys(decided), DECIDED, now)
+        for partition, cause in wanted_looks(self.store):
+            self._look_at([partition], cause, now)
+            look_sent(self.store, partition)
+
+    def _look_at(self, partitions: Iterable[str], cause: str, now: datetime) -> None:
+        parts = [partition.partition("|") for partition in partitions]
+        if parts:
             self._send(
-                Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause=DECIDED, at=now) for tenant, _, subject in decided
+                Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause=cause, at=now) for tenant, _, subject in parts
             )
 
     def _revive(self) -> None:

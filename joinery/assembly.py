@@ -12,6 +12,7 @@ from joinery.domain.policy import Policy
 from joinery.engine.alerts import AlertDesk, LogOnly
 from joinery.engine.answers import AnswerPost
 from joinery.engine.approvals import Asker
+from joinery.engine.baseline import Baseliner
 from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.checks import LateChecks
 from joinery.engine.desk_door import DeskDoor
@@ -28,6 +29,7 @@ from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.people import DirectoryPeople
+from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import (
     AlertSink,
     Clock,
@@ -40,6 +42,7 @@ from joinery.engine.ports import (
     StateStore,
     Subscriptions,
 )
+from joinery.engine.promotion import PromotionBook
 from joinery.engine.readside import ReadSide
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
@@ -89,6 +92,7 @@ def assemble(
         ports.directory,
         ports.desk,
     )
+    policies = PolicyBook(policy, store=store, clock=clock)
     groups = GroupBook(policy.watched_groups, store=store, directory=directory, clock=clock)
     parking = ParkingLot(store, clock=clock, randomness=randomness)
     pauses = PauseBoard(store, clock)
@@ -100,7 +104,7 @@ def assemble(
         timing=timing,
         deployment=deployment,
         around=Surroundings(
-            policy=policy,
+            policies=policies,
             directory=directory,
             groups=groups,
             asker=Asker(people=DirectoryPeople(directory, groups), policy=policy, store=store, clock=clock),
@@ -110,6 +114,7 @@ def assemble(
 
     breaker = Breaker(store=store, clock=clock, policy=policy.breaker)
     held = HeldBook(store)
+    promotions = PromotionBook(store)
 
     def open_partition(name: str) -> Partition:
         return Partition(name, store=store, queue=queue, clock=clock, randomness=randomness)
@@ -122,18 +127,19 @@ def assemble(
         deployment=deployment,
         leave_workflow=catalogue[Left].name if Left in catalogue else None,
     )
+    gate = Gate(store=store, policy=policy, breaker=breaker, held=held, promotions=promotions, clock=clock)
     answers = AnswerPost(store=store, queue=queue, desk=desk, clock=clock)
     dispatcher = Dispatcher(
         open_partition=open_partition,
         store=store,
         directory=directory,
         groups=groups,
-        policy=policy,
+        policies=policies,
         catalogue=catalogue,
         runner=runner,
         checks=checks,
         pauses=pauses,
-        gate=Gate(store=store, policy=policy, breaker=breaker, held=held, clock=clock),
+        gate=gate,
         answers=answers,
         clock=clock,
         timing=timing,
@@ -169,6 +175,17 @@ def assemble(
         pauses=pauses,
         breaker=breaker,
         held=held,
+        promotions=promotions,
+        baseliner=Baseliner(
+            tenant=tenant,
+            open_partition=open_partition,
+            store=store,
+            directory=directory,
+            groups=groups,
+            policies=policies,
+            gate=gate,
+            clock=clock,
+        ),
         parking=parking,
         upkeep=Upkeep(
             sealer=Sealer(store, ports.seals, clock=clock, every=seal_every),

@@ -31,6 +31,7 @@ from joinery.engine.memory import FakeClock, MemoryQueue, MemorySealLog, MemoryS
 from joinery.engine.overlap import overlap
 from joinery.engine.partition import PERSONS
 from joinery.engine.ports import Clock, DeltaPage, Directory, Snapshot, StateStore
+from joinery.engine.promotion import PromotionBook
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.errors import Refused
@@ -221,8 +222,9 @@ class Planner:
             if document is not None:
                 store.replace_shared(row, document, expected=None)
         breaker = Breaker(store=store, clock=self.clock, policy=self.policy.breaker)
-        gate = Gate(store=store, policy=self.policy, breaker=breaker, held=HeldBook(store), clock=self.clock)
-        decision = gate.decide(run.workflow, run.person, head.known.baseline)
+        promotions = PromotionBook(store)
+        gate = Gate(store=store, policy=self.policy, breaker=breaker, held=HeldBook(store), promotions=promotions, clock=self.clock)
+        decision = gate.of_ring(run.workflow, run.person, head.known.baseline)
         if decision.verdict is not Verdict.ACT or gate.passes(run.workflow, fact, run.person, head.known.baseline):
             return decision
         ask = Ask(workflow=run.workflow, run_id=run.id, department=(head.known.baseline or run.person).department, how=evidence(fact))

@@ -98,6 +98,18 @@ class Settings:
     )
     client_state: Secret = _setting("JOINERY_CLIENT_STATE", Secret(""), "secret that proves a notification; `joinery up` makes one")
     client_state_previous: Secret = _setting("JOINERY_CLIENT_STATE_PREVIOUS", Secret(""), "the one before, valid during rotation")
+    desk_webhook_secret: Secret = _setting(
+        "JOINERY_DESK_WEBHOOK_SECRET",
+        Secret(""),
+        "last part of /api/desk-events/SECRET, to which Halo's webhook posts; at least 32 characters; empty: the door is closed",
+    )
+    desk_webhook_user: str = _setting("JOINERY_DESK_WEBHOOK_USER", "", "user name that Halo's webhook sends (basic authentication)")
+    desk_webhook_password: Secret = _setting("JOINERY_DESK_WEBHOOK_PASSWORD", Secret(""), "password that Halo's webhook sends")
+    desk_webhook_members: str = _setting(
+        "JOINERY_DESK_WEBHOOK_MEMBERS",
+        "object_id,ticket_id,id,ticket.id,faultid",
+        "where a ticket's id may stand in what Halo's webhook posts: paths with dots, with commas between",
+    )
     settle_seconds: float | None = _setting("JOINERY_SETTLE_SECONDS", None, "settle time and second look, instead of policy's")
     call_deadline_seconds: float = _setting("JOINERY_CALL_DEADLINE_SECONDS", 10.0, "total time of one live call")
     search_lag_seconds: float | None = _setting(
@@ -150,7 +162,7 @@ class Settings:
             wrong("deployment", f"is {self.deployment!r}", "Use 1 to 20 letters, digits and hyphens, e.g. prod-eu.")
         if not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", self.graph_tenant):
             wrong("graph_tenant", f"is {self.graph_tenant!r}", "Use the tenant's id or one of its domains, e.g. contoso.onmicrosoft.com.")
-        for name, problem, remedy in self._wrong_about_tables():
+        for name, problem, remedy in (*self._wrong_about_tables(), *self._wrong_about_the_desk_webhook()):
             wrong(name, problem, remedy)
         for name in ("public_url", "graph_url", "graph_authority", "halo_url", "halo_auth_url"):
             if problem := _bad_url(getattr(self, name)):
@@ -196,6 +208,21 @@ class Settings:
             yield "tables_connection", problem, "Copy the connection string that the portal shows beside the account's keys."
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,62}", self.tables_name):
             yield "tables_name", f"is {self.tables_name!r}", "Use 3 to 63 letters and digits, a letter first."
+
+    def _wrong_about_the_desk_webhook(self) -> Iterator[tuple[str, str, str]]:
+        """(field, problem, remedy) of each thing that does not fit. No secret is repeated."""
+        needed = ("desk_webhook_secret", "desk_webhook_user", "desk_webhook_password")
+        given = [name for name in needed if getattr(self, name)]
+        for name in needed if given else ():
+            if name not in given:
+                yield name, "is not set, and the webhook needs all three", "Set it as in Halo's webhook, or remove the other two."
+        if self.desk_webhook_secret and not re.fullmatch(r"[A-Za-z0-9_-]{32,128}", self.desk_webhook_secret.reveal()):
+            remedy = "Use 32 to 128 letters, digits, - and _; 64 random hexadecimal digits are plenty."
+            yield "desk_webhook_secret", "is too short, too long, or does not fit into an address", remedy
+        if ":" in self.desk_webhook_user:
+            yield "desk_webhook_user", "holds a colon, which ends a user name", "Use letters and digits."
+        if not all(re.fullmatch(r"\w+(\.\w+)*", path) for path in self.desk_webhook_paths):
+            yield "desk_webhook_members", f"is {self.desk_webhook_members!r}", "Use names like object_id,ticket.id."
 
     def missing(self) -> list[Finding]:
         """What a real Graph or a real Halo needs, and nobody has set: the credentials of the stand-ins open no other door."""
@@ -249,6 +276,11 @@ class Settings:
         if self.halo_calls is None:
             return 700 if on_loopback(self.halo_url) else 300
         return self.halo_calls or None
+
+    @property
+    def desk_webhook_paths(self) -> tuple[str, ...]:
+        """Where a ticket's id may stand in what the desk posts."""
+        return tuple(path.strip() for path in self.desk_webhook_members.split(","))
 
     def shown(self) -> list[tuple[str, str, str]]:
         """(environment variable, value with secrets as stars, meaning) of every setting."""

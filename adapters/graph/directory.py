@@ -19,6 +19,7 @@ from adapters.graph.wire import (
     OBJECTS,
     PERSON_FIELDS,
     USER,
+    USERS,
     WireGroupChange,
     WireObject,
     kind_of,
@@ -27,7 +28,7 @@ from adapters.graph.wire import (
 )
 from adapters.system import SystemClock
 from joinery.domain.groups import GroupTraits, WatchedGroup
-from joinery.domain.person import Absence, Sighting
+from joinery.domain.person import Absence, Person, Sighting
 from joinery.engine.ports import Clock, DeltaPage
 from joinery.errors import Refused, TryLater
 
@@ -141,6 +142,19 @@ class GraphDirectory:
     def remove_member(self, group_id: str, person_id: str) -> None:
         """End a direct membership; one that is not there is fine."""
         members.remove(self._client, _checked(group_id), _checked(person_id))
+
+    def by_address(self, address: str) -> Person | None:
+        """The one live account with this mail or user principal name, without their groups; None where there is none or several.
+
+        Two accounts may have one mail attribute ("user", properties), so the first is not simply taken.
+        """
+        literal = address.strip().replace("'", "''")
+        condition = quote(f"mail eq '{literal}' or userPrincipalName eq '{literal}'", safe="")
+        page = self._client.read("GET", f"/users?$filter={condition}&{_USER_QUERY}", USERS)
+        people = [to_person(user, user.id.lower(), frozenset()) for user in page.value if not user.deleted_date_time]
+        # Checked again on our side: a filter that was not understood would name the first of everybody.
+        found = [person for person in people if address.strip().casefold() in person.addresses]
+        return found[0] if len(found) == 1 else None
 
     def people_in(self, group_id: str) -> frozenset[str]:
         """Ids of all users in the group, through nesting; empty if the group is gone."""

@@ -96,6 +96,12 @@ class WireObjects(msgspec.Struct):
     delta_link: str | None = field(default=None, name="@odata.deltaLink")
 
 
+class WireUsers(msgspec.Struct):
+    """A page of users with their fields; a list of those with one address has no second."""
+
+    value: list[WireUser]
+
+
 class WireGroupChanges(msgspec.Struct):
     """A page of ``/groups/delta``."""
 
@@ -111,6 +117,7 @@ class WireIds(msgspec.Struct):
 
 
 USER = msgspec.json.Decoder(WireUser)
+USERS = msgspec.json.Decoder(WireUsers)
 OBJECT = msgspec.json.Decoder(WireObject)
 OBJECTS = msgspec.json.Decoder(WireObjects)
 GROUP_CHANGES = msgspec.json.Decoder(WireGroupChanges)

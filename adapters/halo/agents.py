@@ -39,6 +39,8 @@ class Agents:
         self._users = users
         #: What the look before an ``ensure`` has just found: person id -> (until when it counts, agents).
         self._just_found: dict[str, tuple[float, list[wire.Row]]] = {}
+        #: What the read-back of an ``ensure`` has just read: agent id -> (until when it counts, agent).
+        self._just_read: dict[int, tuple[float, wire.Row]] = {}
         #: (agent, person) -> until when it is known that the agent's address belongs to nobody else.
         self._theirs: dict[tuple[int, str], float] = {}
 
@@ -87,10 +89,14 @@ class Agents:
 
     def check_ensured(self, order: EnsureAgent, result: AgentRef) -> ReadBack:
         """There, a person's, and with one of this person's addresses."""
+        agent_id = wire.object_id(result.id or "", "agent")
         try:
-            agent = self.get(wire.object_id(result.id or "", "agent"), self._client.deadline())
+            agent = self.get(agent_id, self._client.deadline())
         except NotThere:
             return ReadBack(ok=False, detail=f"agent {result.id} is not there")
+        if len(self._just_read) >= _KEPT:
+            self._just_read.clear()
+        self._just_read[agent_id] = (self._client.clock.monotonic() + _FIND_COUNTS, agent)
         theirs = _is_at(agent, order.person.addresses) and _is_a_person(agent)
         return ReadBack(ok=theirs, detail=f"agent {result.id} {'is there' if theirs else 'does not have the address of this person'}")
 
@@ -113,8 +119,11 @@ class Agents:
         return None
 
     def of_id(self, agent_id: str, person: Person, deadline: Deadline) -> wire.Row:
-        """The agent with this id, if it may be the person's. Raises Refused; NotThere is one."""
-        agent = self.get(wire.object_id(agent_id, "agent"), deadline)
+        """The agent with this id, if it may be the person's; what was read a moment ago is not read again. Raises Refused; NotThere is one."""
+        number = wire.object_id(agent_id, "agent")
+        until, agent = self._just_read.pop(number, (0.0, {}))
+        if self._client.clock.monotonic() >= until:
+            agent = self.get(number, deadline)
         if not _is_a_person(agent):
             raise Refused(f"agent {agent_id} is no person's: it belongs to the desk or to an application")
         self.check_theirs(agent, person, deadline)

@@ -9,7 +9,8 @@ import typer
 
 from joinery.cli import examples
 from joinery.cli.exits import end
-from joinery.cli.options import Data, Empty, GraphPort, GraphUrl, HaloPort, HaloUrl, Json, NoPlay, PolicyFile, Port, SettleSeconds
+from joinery.cli.guard_commands import policy_edits, rings
+from joinery.cli.options import PLAIN, Data, Empty, GraphPort, GraphUrl, HaloPort, HaloUrl, Json, NoPlay, PolicyFile, Port, SettleSeconds
 
 
 def show_version(wanted: bool) -> None:
@@ -22,9 +23,6 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-_LOOKS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-_PLAIN = {"rich_markup_mode": None, "no_args_is_help": True, "context_settings": _LOOKS}
-
 Version = Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")]
 Workflow = Annotated[str | None, typer.Argument(help="For example joiner or leaver; left out, all workflows.", metavar="WORKFLOW")]
 Person = Annotated[
@@ -36,13 +34,15 @@ app = typer.Typer(
     epilog=examples.JOINERY,
     add_completion=False,
     pretty_exceptions_enable=False,
-    **_PLAIN,  # type: ignore[arg-type]  # three options that every group shares
+    **PLAIN,
 )
-audit = typer.Typer(help="What happened and why.", epilog=examples.AUDIT, **_PLAIN)  # type: ignore[arg-type]  # likewise
-parked = typer.Typer(help="Messages that nobody could understand.", epilog=examples.PARKED, **_PLAIN)  # type: ignore[arg-type]  # likewise
-alerts = typer.Typer(help="What needs a person.", epilog=examples.ALERTS, **_PLAIN)  # type: ignore[arg-type]  # likewise
-held = typer.Typer(help="Changes that the breaker holds.", epilog=examples.HELD, **_PLAIN)  # type: ignore[arg-type]  # likewise
+audit = typer.Typer(help="What happened and why.", epilog=examples.AUDIT, **PLAIN)
+parked = typer.Typer(help="Messages that nobody could understand.", epilog=examples.PARKED, **PLAIN)
+alerts = typer.Typer(help="What needs a person.", epilog=examples.ALERTS, **PLAIN)
+held = typer.Typer(help="Changes that the breaker holds.", epilog=examples.HELD, **PLAIN)
 app.add_typer(audit, name="audit")
+app.add_typer(rings, name="rings")
+app.add_typer(policy_edits, name="policy")
 app.add_typer(held, name="held")
 app.add_typer(alerts, name="alerts")
 app.add_typer(parked, name="parked")
@@ -119,6 +119,18 @@ def demo() -> None:
     from joinery.cli.demo import run_demo
 
     end(run_demo)
+
+
+@app.command(epilog=examples.BASELINE)
+def baseline(policy: PolicyFile = None, data: Data = None) -> None:
+    """Take in everybody who is there already, on the first day.
+
+    People and their groups, as they are now; nothing starts because of it, also for whoever is in the joiner or a role group. Afterwards
+    a change starts exactly what changed. Whoever was decided on before is left alone, so it can be given again.
+    """
+    from joinery.cli.baseline import take_in
+
+    end(lambda: take_in(data, policy))
 
 
 @app.command(epilog=examples.PAUSE)

@@ -98,3 +98,28 @@ PLAN = _epilog(
     'joinery plan --person "Amara Okafor" --add-group ITSM-ChangeManagers --json',
     codes=_READS,
 )
+RINGS = _epilog("joinery rings list", "joinery rings promote leaver", codes=_CODES)
+RINGS_LIST = _epilog("joinery rings list", "joinery rings list --json", codes=_CODES)
+RINGS_PROMOTE = _epilog(
+    "joinery rings promote leaver                          # lists, and asks about each",
+    'joinery rings promote leaver --person "Amara Okafor" --yes',
+    "joinery rings promote leaver --all --yes",
+    codes="0 all is well; 1 nobody fits; 2 the data folder, the policy or the command line is wrong.",
+)
+RINGS_DROP = _epilog(
+    'joinery rings drop joiner --all --reason "they were onboarded by hand" --yes',
+    codes="0 all is well; 1 nobody fits; 2 the data folder, the policy or the command line is wrong.",
+)
+_EDITS = "0 nothing waits; 1 something waits; 2 the data folder, the policy or the command line is wrong."
+POLICY = _epilog("joinery policy diff", "joinery policy apply", codes=_EDITS)
+POLICY_DIFF = _epilog("joinery policy diff", "joinery policy diff --policy config/policy.toml --json", codes=_EDITS)
+POLICY_APPLY = _epilog(
+    "joinery policy apply",
+    "joinery policy apply --yes",
+    codes="0 applied, or nothing waits; 1 not applied; 2 the data folder, the policy or the command line is wrong.",
+)
+BASELINE = _epilog(
+    "joinery baseline                  # before the first `joinery up`, or beside it",
+    "joinery baseline --data /var/lib/joinery",
+    codes="0 everybody is taken in; 2 the directory does not answer, or a setting, the policy or the data folder is wrong.",
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 
 from joinery.cli.exits import NOT_WELL, WELL, finding
@@ -28,7 +29,11 @@ def list_held(data: str | None, *, as_json: bool) -> int:
     with stored(data) as opened:
         held = HeldBook(opened.store).listed()
         planner = opened.planner() if held else None
-        rows = [(one, known, planner.plan(one.partition, _sighting(known))) for one in held if planner and (known := _known(opened, one))]
+        rows = [
+            (one, known, planner.plan(one.partition, sighting_of(known, one.workflows)))
+            for one in held
+            if planner and (known := _known(opened, one))
+        ]
         rules = opened.policy() if held else None
     if as_json:
         say(json.dumps([_as_document(one, planned) for one, _, planned in rows], indent=2, ensure_ascii=False))
@@ -56,13 +61,12 @@ def _known(opened: Stored, change: HeldChange) -> KnownPerson | None:
     return known if known.person is not None else None
 
 
-def _sighting(known: KnownPerson) -> Sighting:
-    """The person as last seen; gone, where that is what was held about them."""
+def sighting_of(known: KnownPerson, workflows: Collection[str]) -> Sighting:
+    """The person as last seen; gone, where what is to be decided is that they left and they were still enabled then."""
     person = known.person
     if person is None:
-        raise AssertionError("nobody is held whom we never saw")
-    gone = "leaver" in known.head.held and person.account_enabled
-    return Absence(id=person.id, soft_deleted=True) if gone else person
+        raise AssertionError("nothing is decided about whom we never saw")
+    return Absence(id=person.id, soft_deleted=True) if "leaver" in workflows and person.account_enabled else person
 
 
 def _as_document(change: HeldChange, planned: Plan) -> dict[str, object]:

@@ -9,6 +9,13 @@ import typer
 
 from joinery.errors import Finding
 
+#: What every group of commands shares.
+PLAIN: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "no_args_is_help": True,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 110},
+}
+
 Port = Annotated[
     int | None,
     typer.Option("--port", help="Port of the functions; 0 takes a free one. Default 7071. (env: JOINERY_PORT)", show_default=False),

@@ -20,6 +20,8 @@ from joinery.domain.policy import Policy
 MOVE_FIELDS = ("department", "job_title", "manager", "company_name", "office_location")
 #: A change of one of these is a new name for the same person.
 NAME_FIELDS = ("display_name", "given_name", "surname", "user_principal_name", "mail")
+#: The doubt of whoever has entered the joiner group and settles.
+JOINING = "joining"
 #: A look that asks for another one never asks for this very moment.
 _SHORTEST = timedelta(seconds=1)
 
@@ -164,7 +166,7 @@ def _enters(known: Known, person: Person, policy: Policy) -> bool:
 
 
 def _joining(known: Known, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:
-    if not patience.ripe("joining", policy.timing.settle_time):
+    if not patience.ripe(JOINING, policy.timing.settle_time):
         return _waiting(known, patience, f"in {policy.joiner_group}; settling, so that a half-made account can be completed")
     episode = Episode(number=known.episode.number, stage=Stage.ACTIVE, joined_at=now)
     why = f"entered {policy.joiner_group}"

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from joinery.domain.changes import Known, Reading, Stage, interpret
+from joinery.domain.edits import under
 from joinery.domain.events import Fact, RolesChanged
 from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
 from joinery.domain.roles import apart, with_endings
+from joinery.domain.undecided import decided_on, kept_open, left_open
 from joinery.engine import codec, granting
 from joinery.engine.answers import GONE, MOVED_ON, AnswerPost
 from joinery.engine.asking import wake
@@ -26,11 +28,12 @@ from joinery.engine.journal import Head, Run, RunStatus, run_id
 from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
+from joinery.engine.policy_book import APPLIED, PolicyBook
 from joinery.engine.ports import Clock, Directory, Document, StateStore
 from joinery.engine.recipes import Catalogue, Workflow
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
-from joinery.errors import QueueUnavailable, Refused, StoreUnavailable, TryLater
+from joinery.errors import Refused, StoreUnavailable, TryLater
 
 #: A wake that comes this much too early is sent once more, each time for a later moment, and so often at most: then it is the tick's.
 _EARLY, _EARLY_TIMES = timedelta(seconds=5), 4
@@ -47,7 +50,7 @@ class Dispatcher:
     store: StateStore
     directory: Directory
     groups: GroupBook
-    policy: Policy
+    policies: PolicyBook
     catalogue: Catalogue
     runner: Runner
     checks: LateChecks
@@ -58,12 +61,19 @@ class Dispatcher:
     timing: EngineTiming
     deployment: str
 
+    @property
+    def policy(self) -> Policy:
+        """The rules in force."""
+        return self.policies.now()
+
     def handle(self, envelope: Envelope, *, enqueued_at: datetime | None = None) -> None:
         """Handle a ``look``, a ``wake`` or an ``answer``, ``enqueued_at`` by the bus's clock.
 
         Raises TryLater or Refused from the directory, LostRace, StoreUnavailable.
         """
         stop_at = self.clock.monotonic() + self.timing.work_budget.total_seconds()
+        if envelope.cause == APPLIED:
+            self.policies.refresh()
         partition = self.open_partition(envelope.session_id)
         if partition.is_new and envelope.kind is EnvelopeKind.WAKE:
             return
@@ -123,20 +133,7 @@ class Dispatcher:
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
         if envelope.kind is EnvelopeKind.LOOK and not envelope.again and not explained and partition.head.look_again_at is None:
-            self._look_once_more(partition, enqueued_at)
-
-    def _look_once_more(self, partition: Partition, enqueued_at: datetime | None) -> None:
-        """By message, not by the head: most hints that show nothing new are repeats, and those shall cost no write.
-
-        The message waits on the bus's clock. Where the bus does not take it, or not for certain, the head remembers: the hint put back
-        would bring one more message each time.
-        """
-        now = self.clock.now()
-        try:
-            partition.send_look(max(now, enqueued_at or now) + self._second_look)
-        except QueueUnavailable:
-            partition.head = replace(partition.head, look_again_at=now + self._second_look)
-            partition.commit()
+            partition.look_once_more(self._second_look, enqueued_at=enqueued_at)
 
     def _tell_questions(self, partition: Partition, before: Head, sighting: Sighting) -> None:
         """Approvals go to the manager of now, and not to somebody who can no longer be asked: let them look again."""
@@ -177,7 +174,10 @@ class Dispatcher:
             self._tell(partition, envelope, "left alone", f"{identity.kind}: {identity.proof}", sighting, head.known)
             return
         self._release(partition)
-        reading = with_endings(interpret(known, sighting, self.policy, now), head.grants, now)
+        policy = self.policy
+        # A group whose rule waits to be applied has no say yet, and must not reach the baseline as if it had been decided on.
+        shown = under(sighting, policy) if isinstance(sighting, Person) else sighting
+        reading = with_endings(interpret(known, shown, policy, now), head.grants, now)
         again = reading.look_again_at
         if again is None and head.look_again_at is not None and head.look_again_at > now:
             again = head.look_again_at
@@ -185,13 +185,20 @@ class Dispatcher:
         self._forget_rehearsals(partition, reading)
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
         untold = told != head.told
-        verdicts = [self._act_on(partition, fact, reading, person, envelope, news=untold) for fact in reading.facts]
-        # Once something acted, the baseline must move, or the next look would start it again.
-        undecided = bool({Verdict.SHADOW, Verdict.HOLD} & set(verdicts)) and Verdict.ACT not in verdicts
+        came = [pair for fact in reading.facts for pair in self._act_on(partition, fact, reading, person, envelope, news=untold)]
+        verdicts = [verdict for _, verdict in came]
+        # Neither a rehearsal nor a hold is the decision. Once something acted, the baseline must move, or the next look would start it
+        # again; but not for those that are still open.
+        still_open = [fact for fact, verdict in came if verdict in (Verdict.SHADOW, Verdict.HOLD)]
+        undecided = bool(still_open) and Verdict.ACT not in verdicts
+        if still_open and not undecided:
+            reading = kept_open(reading, known, still_open, policy)
         self.gate.end_hold(partition, verdicts, envelope)
-        self._settle_baseline(partition, reading, now, undecided=undecided)
-        came_to = () if undecided else zip(reading.facts, verdicts, strict=True)
-        partition.head = granting.after_decision(partition.head, came_to, self.policy, now)
+        # After the gate: the head knows by now what was held and rehearsed.
+        here = partition.head.known
+        partition.head = replace(partition.head, known=left_open(here, reading) if undecided else decided_on(here, reading, now))
+        decided = [] if undecided else [(fact, verdict) for fact, verdict in came if fact not in still_open]
+        partition.head = granting.after_decision(partition.head, decided, policy, now)
         self.gate.count_active(partition)
         if undecided:
             # The same facts will be read from every look until something changes; they are recorded once.
@@ -203,49 +210,32 @@ class Dispatcher:
     def _second_look(self) -> timedelta:
         return max(self.policy.timing.second_look, timedelta(seconds=1))
 
-    def _settle_baseline(self, partition: Partition, reading: Reading, now: datetime, *, undecided: bool) -> None:
-        known = partition.head.known
-        if undecided:
-            # Neither a rehearsal nor a hold is the decision: the baseline stays, so that the fact can still be acted on later.
-            # So do its doubts: the evidence was ripe, and stays so while nothing changes.
-            # That they are here is not a decision but what was seen; without it their leave would not be one.
-            arrives = reading.episode.stage is Stage.ACTIVE and known.episode.stage in (Stage.NONE, Stage.PREHIRE)
-            stage = Stage.ACTIVE if arrives else known.episode.stage
-            here = replace(known, episode=replace(known.episode, stage=stage), doubts={**known.doubts, **reading.doubts})
-            partition.head = replace(partition.head, known=here)
-            return
-        moved = reading.baseline is not None and reading.baseline != known.baseline
-        partition.head = replace(
-            partition.head,
-            known=replace(
-                known,
-                baseline=reading.baseline if reading.baseline is not None else known.baseline,
-                decided_at=now if moved or reading.facts else known.decided_at,
-                episode=reading.episode,
-                doubts=reading.doubts,
-                group_decisions=reading.group_decisions,
-            ),
-        )
-
     def _forget_rehearsals(self, partition: Partition, reading: Reading) -> None:
         """A fact that no longer stands may be rehearsed again when it comes back."""
-        standing = {self.catalogue[type(fact)].name for fact in reading.facts if type(fact) in self.catalogue}
-        kept = tuple(identity for identity in partition.head.rehearsed if identity.partition("-")[0] in standing)
-        partition.head = replace(partition.head, rehearsed=kept)
+        standing = self._workflows_of(reading)
+        for workflow in {identity.partition("-")[0] for identity in partition.head.rehearsed} - standing:
+            self.gate.end_rehearsal(partition, workflow)
 
-    def _act_on(self, partition: Partition, fact: Fact, reading: Reading, person: Person, envelope: Envelope, *, news: bool) -> Verdict:
-        """Start what the catalogue says, as far as the guard allows; returns what the guard allowed."""
+    def _workflows_of(self, reading: Reading) -> set[str]:
+        return {self.catalogue[type(fact)].name for fact in reading.facts if type(fact) in self.catalogue}
+
+    def _act_on(
+        self, partition: Partition, fact: Fact, reading: Reading, person: Person, envelope: Envelope, *, news: bool
+    ) -> list[tuple[Fact, Verdict]]:
+        """Start what the catalogue says, as far as the guard allows; returns what it allowed of each part of the fact."""
         workflow = self.catalogue.get(type(fact))
-        decision = self.gate.decide(workflow.name if workflow else None, person, partition.head.known.baseline)
+        decision = self.gate.decide(partition, workflow.name if workflow else None, person, reading.episode.number)
         if workflow is None or decision.verdict is Verdict.RECORD:
-            if news:
+            rehearsed = partition.head.rehearsed
+            if workflow is not None:
+                self.gate.end_rehearsal(partition, workflow.name)
+            if news or partition.head.rehearsed != rehearsed:
                 partition.audit("fact", decision.why, cause=envelope.cause, fact=codec.tag(fact), reading=reading.why)
             # Nothing starts, but what is open may have been about somebody who is no more, or lacked what is known now.
             meet(partition, fact, person, by=fact.kind)
-            return Verdict.RECORD
+            return [(fact, Verdict.RECORD)]
         parts = apart(fact, self.policy) if isinstance(fact, RolesChanged) and decision.verdict is Verdict.ACT else (fact,)
-        verdicts = [self._begin(partition, workflow, part, decision, reading, person, envelope) for part in parts]
-        return Verdict.ACT if Verdict.ACT in verdicts else verdicts[0]
+        return [(part, self._begin(partition, workflow, part, decision, reading, person, envelope)) for part in parts]
 
     def _begin(
         self,
@@ -271,11 +261,11 @@ class Dispatcher:
         supersedes: tuple[int, ...] = ()
         before = partition.head.known.baseline
         if not shadow:
-            standing = {self.catalogue[type(one)].name for one in reading.facts if type(one) in self.catalogue}
-            run_of = (workflow.name, identity)
+            run_of, standing = (workflow.name, identity), self._workflows_of(reading)
             held = self.gate.hold_excess(partition, fact, run_of, person, reading.why, envelope, standing=standing)
             if held is not None:
                 return held
+            self.gate.end_rehearsal(partition, workflow.name)
             meeting = meet(partition, fact, person, by=identity)
             supersedes, before = meeting.supersedes, meeting.before or before
             if meeting.fact is None:

@@ -14,6 +14,7 @@ from joinery.engine.breaker import ACTIVE, DECIDED, Ask, Breaker, HeldBook, Held
 from joinery.engine.envelope import Envelope
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, StateStore
+from joinery.engine.promotion import Promotion, PromotionBook
 
 #: What begins something new strikes nobody, however many they are.
 _STRIKE_NOBODY = (Joined, Completed, Returned)
@@ -27,11 +28,34 @@ class Gate:
     policy: Policy
     breaker: Breaker
     held: HeldBook
+    promotions: PromotionBook
     clock: Clock
 
-    def decide(self, workflow: str | None, person: Person, before: Person | None) -> GuardDecision:
-        """What the ring allows; ``before`` is the person as the last decision had left them."""
+    def decide(self, partition: Partition, workflow: str | None, person: Person, episode: int) -> GuardDecision:
+        """What the ring allows, and what a person decided about a fact that was rehearsed. Raises StoreUnavailable."""
+        decision = self.of_ring(workflow, person, partition.head.known.baseline)
+        rehearsed = any(identity.startswith(f"{workflow}-{episode}-") for identity in partition.head.rehearsed)
+        if workflow is None or not rehearsed or decision.verdict is Verdict.RECORD:
+            return decision
+        match self.promotions.of(partition.name).get(workflow):
+            case Promotion.RUN:
+                return GuardDecision(verdict=Verdict.ACT, why="it was rehearsed, and somebody decided that it runs")
+            case Promotion.DROP:
+                return GuardDecision(verdict=Verdict.RECORD, why="it was rehearsed, and somebody decided that nothing starts")
+            case _:
+                # Whatever the ring is by now: what shadow saw is listed, and a person says what of it is to run.
+                return GuardDecision(verdict=Verdict.SHADOW, why="it was rehearsed, and nobody has decided about it")
+
+    def of_ring(self, workflow: str | None, person: Person, before: Person | None) -> GuardDecision:
+        """What the ring alone says; ``before`` is the person as the last decision had left them."""
         return guard(workflow, self.policy, person, *((before,) if before else ()))
+
+    def end_rehearsal(self, partition: Partition, workflow: str) -> None:
+        """What was rehearsed is decided, or stands no more."""
+        kept = tuple(identity for identity in partition.head.rehearsed if not identity.startswith(f"{workflow}-"))
+        if kept != partition.head.rehearsed:
+            partition.head = replace(partition.head, rehearsed=kept)
+            partition.afterwards(lambda: self.promotions.done(partition.name, workflow))
 
     def hold_excess(
         self,
@@ -89,10 +113,13 @@ class Gate:
         return any(set(self.policy.breaker.urgent_groups) & person.groups for person in people if person is not None)
 
     def end_hold(self, partition: Partition, verdicts: list[Verdict], envelope: Envelope) -> None:
-        """What was held was decided, or is no longer so."""
+        """What was held was decided, or is no longer so. A row about what nobody waits for goes, too."""
         if not partition.head.held and envelope.cause == DECIDED:
             # A row whose commit never came: somebody decided about it, and nothing is held.
             self.held.drop(partition.name)
+        if envelope.cause == DECIDED and not partition.head.rehearsed:
+            for workflow in self.promotions.of(partition.name):
+                self.promotions.done(partition.name, workflow)
         if partition.head.held and Verdict.HOLD not in verdicts:
             if not verdicts:
                 partition.audit("hold ended", "it is no longer so; nothing was done", workflow=partition.head.held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from joinery.domain.changes import Known
 from joinery.domain.moments import from_text, to_text
@@ -292,12 +292,22 @@ class Partition:
         self._store.put_index(seals.GREW, mark, {})
         return mark
 
-    def send_look(self, moment: datetime) -> None:
-        """Send ourselves a second look for this moment. Raises QueueUnavailable; it may then have been sent all the same."""
-        if self._queue is not None:
-            tenant, _, subject = self.name.partition("|")
-            look = Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause="second look", at=self.clock.now(), again=True)
-            self._queue.send([Outgoing(body=look.encode(), session_id=look.session_id, not_before=moment)])
+    def look_once_more(self, pause: timedelta, *, enqueued_at: datetime | None) -> None:
+        """By message, not by the head: most hints that show nothing new are repeats, and those shall cost no write.
+
+        The message waits on the bus's clock. Where the bus does not take it, or not for certain, the head remembers: the hint put back
+        would bring one more message each time.
+        """
+        if self._queue is None:
+            return
+        now = self.clock.now()
+        tenant, _, subject = self.name.partition("|")
+        look = Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause="second look", at=now, again=True)
+        try:
+            self._queue.send([Outgoing(body=look.encode(), session_id=look.session_id, not_before=max(now, enqueued_at or now) + pause)])
+        except QueueUnavailable:
+            self.head = replace(self.head, look_again_at=now + pause)
+            self.commit()
 
     def schedule_wake(self, moment: datetime, *, attempt: int = 0) -> None:
         """Send ourselves a message for this moment; ``attempt`` counts those that came too early.

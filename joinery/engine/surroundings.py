@@ -8,6 +8,7 @@ from joinery.domain.policy import Policy
 from joinery.engine.approvals import Asker
 from joinery.engine.groups import GroupBook
 from joinery.engine.memberships import MembershipEnder
+from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import Directory
 
 
@@ -15,8 +16,13 @@ from joinery.engine.ports import Directory
 class Surroundings:
     """One for all runs; a recipe reaches it through its context alone."""
 
-    policy: Policy
+    policies: PolicyBook
     directory: Directory
     groups: GroupBook
     asker: Asker
     memberships: MembershipEnder
+
+    @property
+    def policy(self) -> Policy:
+        """The rules in force."""
+        return self.policies.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -54,7 +55,8 @@ def all_may_leave(folder: Path) -> dict[str, str]:
     """The setting for a policy whose breaker holds nobody, for stories in which more leave than a company loses in a day."""
     folder.mkdir(parents=True, exist_ok=True)
     policy = folder / "all-may-leave.toml"
-    policy.write_text((ROOT / "config" / "policy.toml").read_text() + "\n[breaker]\nhourly_min = 100000\ndaily_min = 100000\n")
+    text = re.sub(r"(?ms)^\[breaker[^\]]*\].*?(?=^\[|\Z)", "", (ROOT / "config" / "policy.toml").read_text())
+    policy.write_text(text + "\n[breaker]\nhourly_min = 100000\ndaily_min = 100000\n")
     return {"JOINERY_POLICY": str(policy)}
 
 

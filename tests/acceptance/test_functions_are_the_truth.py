@@ -16,7 +16,7 @@ from tales import joined, made
 
 pytestmark = pytest.mark.servers
 
-_FUNCTIONS = ("notifications", "lifecycle", "person_messages", "tick", "sweep", "renew_subscriptions", "health")
+_FUNCTIONS = ("notifications", "lifecycle", "person_messages", "tick", "sweep", "renew_subscriptions", "health", "desk_webhook")
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _serves(it: Product) -> None:
     raise AssertionError(it.ours.output)
 
 
-def test_there_are_seven_functions() -> None:
+def test_there_are_eight_functions() -> None:
     tree = ast.parse((ROOT / "function_app.py").read_text())
     assert {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list} == set(_FUNCTIONS)
 

@@ -112,6 +112,39 @@ class World:
         """One call below /api; the decoded answer, or None where there is no body."""
         return self._call(self.halo_url, "/auth/token", {**_SIGN_IN, "scope": "all"}, method, f"/api{path}", body)
 
+    def answer(self, one: Someone, ticket: int, *, approved: bool, note: str = "") -> None:
+        """Somebody signs in to Halo's portal and answers the row that waits for them."""
+        form = {"grant_type": "password", "client_id": "local", "username": one.mail, "password": "local", "scope": "all"}
+        granted = self._http.post(f"{self.halo_url}/auth/token", data=form)
+        granted.raise_for_status()
+        mine = {"Authorization": f"Bearer {granted.json()['access_token']}"}
+        row = self.approvals(ticket)[-1]
+        body = {"ticket_id": ticket, "seq": row["seq"], "result": 1 if approved else 2, "note": note}
+        self._http.post(f"{self.halo_url}/api/TicketApproval", json=[body], headers=mine).raise_for_status()
+
+    def approvals(self, ticket: int) -> list[dict[str, Any]]:
+        """The rows of a ticket's approvals, of all rounds."""
+        found: list[dict[str, Any]] = self.halo("GET", f"/TicketApproval?ticket_id={ticket}")
+        return found
+
+    def agents_of(self, one: Someone) -> list[dict[str, Any]]:
+        """Details of Halo's agents with this person's mail, disabled ones too."""
+        rows = self.halo("GET", "/Agent?includedisabled=true&includeenabled=true")
+        mine = [row["id"] for row in (rows if isinstance(rows, list) else rows["results"]) if str(row["email"]).lower() == one.mail.lower()]
+        return [self.agent_detail(number) for number in mine]
+
+    def roles_of(self, one: Someone) -> list[str]:
+        """Names of the roles of this person's enabled agents, sorted."""
+        names = {str(row["id"]): row["name"] for row in self.halo("GET", "/Roles")}
+        live = [agent for agent in self.agents_of(one) if not agent["isdisabled"]]
+        return sorted(names[str(role.get("id", role.get("role_id")))] for agent in live for role in agent["roles"])
+
+    def notes(self, ticket: int) -> str:
+        """What was said on a ticket, hidden notes included."""
+        answer = self.halo("GET", f"/Actions?ticket_id={ticket}&count=100")
+        rows = answer if isinstance(answer, list) else answer["actions"]
+        return "\n".join(str(row.get("note") or "") for row in rows)
+
     def halo_faults(self, *rules: dict[str, Any]) -> None:
         """Replace Halo's fault rules."""
         self._http.put(f"{self.halo_url}/_faults", json=list(rules)).raise_for_status()

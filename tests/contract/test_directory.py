@@ -663,3 +663,44 @@ def test_a_removal_whose_answer_was_lost_is_unknown_and_may_be_repeated(graph_wo
     graph_world.directory.remove_member(staff, ann)
     seen = graph_world.directory.look(ann, [staff])
     assert isinstance(seen, Person) and seen.groups == frozenset()
+
+
+# --- by address ---
+
+
+def test_an_address_names_the_one_account_that_has_it_as_mail_or_sign_in_name(world: World) -> None:
+    ann = world.person("Ann", mail="ann.mail@x.example")
+    boss = world.person("Boss")
+    world.manage(ann, boss)
+    found = world.directory.by_address(" ANN.Mail@x.example ")
+    assert found is not None
+    assert (found.id, found.display_name, found.mail) == (ann, "Ann", "ann.mail@x.example")
+    assert found.manager is not None
+    assert found.manager.id == boss
+    again = world.directory.by_address(found.user_principal_name)
+    assert again is not None
+    assert again.id == ann
+
+
+def test_an_address_of_nobody_or_of_two_names_nobody(world: World) -> None:
+    world.person("Ann", mail="shared@x.example")
+    world.person("Bob", mail="Shared@x.example")
+    gone = world.person("Gone", mail="gone@x.example")
+    world.soft_delete(gone)
+    for address in ("shared@x.example", "gone@x.example", "nobody@x.example", "", "o'brien@x.example", "x' or 'a' eq 'a"):
+        assert world.directory.by_address(address) is None, address
+
+
+def test_a_disabled_account_still_has_its_address(world: World) -> None:
+    ann = world.person("Ann", mail="ann@x.example")
+    world.change(ann, account_enabled=False)
+    found = world.directory.by_address("ann@x.example")
+    assert found is not None
+    assert not found.account_enabled
+
+
+def test_an_address_is_not_believed_to_be_nobodys_while_the_directory_is_in_trouble(world: World) -> None:
+    world.person("Ann", mail="ann@x.example")
+    world.break_once()
+    with pytest.raises(TryLater):
+        world.directory.by_address("ann@x.example")

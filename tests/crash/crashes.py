@@ -73,8 +73,8 @@ class CrashingWorld(World):
         self.file = file
         self.whole_store = self.store
         self.store = Fragile(self.store, plan, *_TOUCHED)
-        self.desk = Fragile(self.desk, plan, "find", "find_similar", "perform", "read_back")  # type: ignore[assignment]  # same shape
-        self.directory = Fragile(self.directory, plan, "look", "people_in", "people_among")  # type: ignore[assignment]  # same shape
+        self.desk = Fragile(self.desk, plan, "find", "find_similar", "perform", "read_back", "ticket_state", "awaiting")  # type: ignore[assignment]  # same shape
+        self.directory = Fragile(self.directory, plan, "look", "people_in", "people_among", "group_traits", "remove_member")  # type: ignore[assignment]  # same shape
         self.plain_queue = self.queue
         self.queue = Fragile(self.queue, plan, "send")  # type: ignore[assignment]  # same shape
         self.restart()

@@ -99,14 +99,21 @@ class Stage:
         self.world = World(policy(), store=self.recording)
         self.recording.world = self.world
 
-    def ada(self, *groups: str, **fields: Any) -> None:
-        """Ada is so from now on, in these groups too, and a notification says so."""
+    def ada(self, *groups: str, joins: bool = True, **fields: Any) -> None:
+        """Ada is so from now on, in these groups and in the joiners', and a notification says so."""
+        groups = ("ITSM-NewJoiner", *groups) if joins else groups
         boss = Manager(id="bob", display_name="Charles Babbage", mail="babbage@contoso.example")
-        plain: dict[str, Any] = {"display_name": "Ada Lovelace", "manager": boss}
-        now = person("ada", groups=("ITSM-NewJoiner", *groups), **{**plain, **fields})
-        self.recording.told = (now,)
+        now = person("ada", groups=groups, **{"display_name": "Ada Lovelace", "manager": boss, **fields})
+        self.recording.told = (now, *(one for one in self.recording.told if one.id != now.id))
         self.world.put(now)
         self.world.look("ada")
+
+    def bob(self) -> None:
+        """Ada's manager works here."""
+        bob = person("bob", display_name="Charles Babbage", mail="babbage@contoso.example")
+        self.recording.told = (*self.recording.told, bob)
+        self.world.put(bob)
+        self.world.look("bob")
 
     def begin(self) -> None:
         """What comes now is what the story is about."""
@@ -164,12 +171,28 @@ def renamer(stage: Stage) -> None:
 
 
 def role_change(stage: Stage) -> None:
-    """Somebody who joined enters a group whose role nobody has to approve; the answer to the agent is lost."""
-    stage.ada()
+    """Somebody gains a role that nobody has to approve; the answer to the new agent is lost."""
+    stage.ada(joins=False)
     stage.world.pass_time(minutes=20)
     stage.begin()
     stage.world.desk.fail(CUT, asks=EnsureAgent, after_effect=True)
-    stage.ada("ITSM-ServiceDesk")
+    stage.ada("ITSM-ServiceDesk", joins=False)
+    stage.world.pass_time(minutes=20)
+
+
+def role_request(stage: Stage) -> None:
+    """Somebody's manager has just approved a role; the answer to the note that says so is lost."""
+    stage.bob()
+    stage.ada(joins=False)
+    stage.world.pass_time(minutes=20)
+    stage.ada("ITSM-ChangeManagers", joins=False)
+    stage.world.pass_time(minutes=20)
+    [request] = [ticket for ticket in stage.world.desk.tickets if ticket.kind == "role"]
+    stage.world.desk.answer(request.id, request.rounds[-1].answers[0].asked)
+    # The desk as it was before the answer belongs to the last commit.
+    stage.first = len(stage.recording.commits) + 1
+    stage.world.desk.fail(CUT, asks=AddNote, after_effect=True)
+    stage.world.app.poll_approvals()
     stage.world.pass_time(minutes=40)
 
 
@@ -185,8 +208,8 @@ def alert(stage: Stage) -> None:
     stage.first = told.index(True) + 1
 
 
-_JOINER, _LEAVER, _ALERT = (CATALOGUE[fact].version for fact in (Joined, Left, AlertRaised))
-_MOVER, _RENAMER, _ROLES = (CATALOGUE[fact].version for fact in (Moved, Renamed, RolesChanged))
+_JOINER, _LEAVER, _ROLES, _ALERT = (CATALOGUE[fact].version for fact in (Joined, Left, RolesChanged, AlertRaised))
+_MOVER, _RENAMER = (CATALOGUE[fact].version for fact in (Moved, Renamed))
 
 #: File, with the version of every workflow that runs in it -> the story.
 STORIES: dict[str, Callable[[Stage], None]] = {
@@ -195,7 +218,8 @@ STORIES: dict[str, Callable[[Stage], None]] = {
     f"leaver-v{_LEAVER}-over-joiner-v{_JOINER}": leaver_over_joiner,
     f"mover-v{_MOVER}-after-joiner-v{_JOINER}": mover,
     f"renamer-v{_RENAMER}-after-joiner-v{_JOINER}": renamer,
-    f"role_change-v{_ROLES}-after-joiner-v{_JOINER}": role_change,
+    f"role_change-v{_ROLES}": role_change,
+    f"role_change-v{_ROLES}-approved": role_request,
     f"alert-v{_ALERT}-of-joiner-v{_JOINER}": alert,
 }
 

@@ -43,13 +43,14 @@ class TickingClock(SimClock):
 
 
 class Halo:
-    """A pretend Halo in process with a desk on it; ``deaf_to`` names query parameters that it ignores."""
+    """A pretend Halo in process with a desk on it; ``deaf_to`` names query parameters that it ignores, ``hides`` members of single agents."""
 
     def __init__(self, policy: DeskPolicy | None = None, **switches: Any) -> None:
         self.clock = TickingClock(datetime(2026, 11, 23, 9, 0, tzinfo=UTC), frozen=True)
         contract = json.loads(CONTRACT.read_text()) if CONTRACT.exists() else None
         self.stand_in = create_halo(None, self.clock, contract=contract, strict=contract is not None, **switches)
         self.deaf_to: set[str] = set()
+        self.hides: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.before: Callable[[httpx.Request], None] = lambda request: None
         self._wire = httpx.WSGITransport(app=self.stand_in.wsgi)
         self.http = httpx.Client(transport=self._wire, base_url="http://halo.test", trust_env=False)
@@ -70,6 +71,8 @@ class Halo:
             request = httpx.Request("GET", request.url.copy_with(params=kept), headers=request.headers)
         answer = self._wire.handle_request(request)
         answer.read()
+        if self.hides is not None and request.method == "GET" and request.url.path.startswith("/api/Agent/"):
+            return httpx.Response(answer.status_code, json=self.hides(answer.json()))
         return answer
 
     def post(self, path: str, **row: Any) -> dict[str, Any]:

@@ -305,6 +305,18 @@ STORIES: dict[str, tuple[Known, list[Seen]]] = {
             Seen(what=JOINING.evolve(groups=frozenset({JOINERS, DESK})), at=60, facts=(Joined(), RolesChanged(gained=(DESK,)))),
         ],
     ),
+    "who was disabled and is enabled without the joiner group gains the roles of the groups they are in": (
+        known(DISABLED.evolve(groups=frozenset({DESK}))),
+        [Seen(what=ADA.evolve(groups=frozenset({DESK})), facts=(RolesChanged(gained=(DESK,)),), stage=Stage.ACTIVE)],
+    ),
+    "whoever is back gains the roles of the groups they are in, old ones too": (
+        known(DISABLED.evolve(groups=frozenset({ADMINS})), Stage.LEFT, joined=NOW - timedelta(days=400)),
+        [
+            Seen(what=ADA.evolve(groups=frozenset({ADMINS, DESK})), again=60),
+            Seen(what=ADA.evolve(groups=frozenset({ADMINS, DESK})), at=60, facts=(Returned(), RolesChanged(gained=(ADMINS, DESK)))),
+            Seen(what=ADA.evolve(groups=frozenset({ADMINS, DESK})), at=120),
+        ],
+    ),
     "somebody active who joins, moves and loses a role in one look: nothing is swallowed": (
         known(ADA.evolve(groups=frozenset({DESK})), Stage.ACTIVE),
         [

@@ -72,19 +72,6 @@ def test_a_rehearsal_is_not_told_again_with_every_look_even_with_a_role_group_be
     assert len(world.audit("ada")) == told
 
 
-def test_promotion_runs_for_real_what_shadow_rehearsed() -> None:
-    world = in_ring(joiner=Ring.SHADOW)
-    world.put(ADA)
-    world.look("ada")
-    world.pass_time(minutes=5)
-    world.policy = everyone()
-    world.restart()
-    world.look("ada")
-    world.pass_time(minutes=20)
-    assert statuses(world) == [("joiner", "planned"), ("joiner", "verified")]
-    assert len(world.desk.tickets) == 1
-
-
 def test_a_fact_that_went_away_and_came_back_is_rehearsed_again() -> None:
     world = in_ring(joiner=Ring.EVERYONE, leaver=Ring.SHADOW)
     world.put(ADA)

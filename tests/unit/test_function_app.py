@@ -22,8 +22,13 @@ def trigger(name: str) -> dict[str, typing.Any]:
     return {key: getattr(value, "value", value) for key, value in FUNCTIONS[name].get_trigger().get_dict_repr().items()}
 
 
-def test_the_seven_functions_are_registered() -> None:
-    assert set(FUNCTIONS) == {"notifications", "lifecycle", "person_messages", "tick", "sweep", "renew_subscriptions", "health"}
+def test_the_eight_functions_are_registered() -> None:
+    web, queue, timers = (
+        {"notifications", "lifecycle", "desk_webhook", "health"},
+        {"person_messages"},
+        {"tick", "sweep", "renew_subscriptions"},
+    )
+    assert set(FUNCTIONS) == web | queue | timers
 
 
 def test_the_routes_are_anonymous_and_say_their_method() -> None:
@@ -31,6 +36,12 @@ def test_the_routes_are_anonymous_and_say_their_method() -> None:
     assert {name: one["route"] for name, one in routes.items()} == {name: name for name in routes}
     assert all(one["authLevel"] == "anonymous" for one in routes.values())
     assert [[method.value for method in routes[name]["methods"]] for name in routes] == [["POST"], ["POST"], ["GET"]]
+
+
+def test_the_desks_webhook_has_its_secret_in_its_path() -> None:
+    webhook = trigger("desk_webhook")
+    assert (webhook["route"], webhook["authLevel"]) == ("desk-events/{secret}", "anonymous")
+    assert [method.value for method in webhook["methods"]] == ["POST"]
 
 
 def test_the_queue_is_read_by_sessions_one_message_at_a_time() -> None:

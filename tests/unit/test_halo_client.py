@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from adapters.halo.answers import NotThere
 from adapters.halo.client import HaloClient
 from adapters.system import SystemClock
 from joinery.errors import OutcomeUnknown, Refused, TryLater
@@ -185,6 +186,32 @@ def test_a_write_is_never_repeated(status: int) -> None:
 def test_a_write_whose_answer_cannot_be_read_has_an_unknown_outcome(answer: httpx.Response | Exception) -> None:
     with pytest.raises(OutcomeUnknown):
         World(answer).post()
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(200), httpx.Response(204), httpx.Response(200, json={"seq": 1})])
+def test_a_removal_is_one_request_without_a_body_and_any_yes_is_enough(answer: httpx.Response) -> None:
+    world = World(answer)
+    world.client.delete("/TicketApproval/7&1", deadline=world.client.deadline())
+    [request] = world.calls
+    assert (request.method, request.url.path, request.content) == ("DELETE", "/api/TicketApproval/7&1", b"")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(404), NotThere),
+        (httpx.Response(403), Refused),
+        (httpx.Response(503), OutcomeUnknown),
+        (httpx.Response(200, text="<html>"), OutcomeUnknown),
+        (httpx.ReadError("cut"), OutcomeUnknown),
+        (httpx.ConnectError("no"), TryLater),
+    ],
+)
+def test_a_removal_is_judged_as_a_write_and_never_repeated(answer: httpx.Response | Exception, error: type[Exception]) -> None:
+    world = World(answer)
+    with pytest.raises(error):
+        world.client.delete("/TicketApproval/7&1", deadline=world.client.deadline())
+    assert len(world.calls) == 1
 
 
 def test_an_update_that_answers_with_another_object_has_an_unknown_outcome() -> None:

@@ -157,3 +157,25 @@ def test_no_text_opens_a_tag_or_breaks_the_encoding(words: str) -> None:
     wire.line(words).encode()
     assert len(wire.line(words)) <= wire.LINE_LIMIT
     assert "\n" not in wire.line(words)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-11-23T09:58:12", "2026-11-23T09:58:12+00:00"),
+        ("2026-11-23T09:58:12.1234567", "2026-11-23T09:58:12.123456+00:00"),
+        ("2026-11-23T09:58:12Z", "2026-11-23T09:58:12+00:00"),
+        ("2026-11-23T11:58:12+02:00", "2026-11-23T09:58:12+00:00"),
+        ("0001-01-01T00:00:00", None),
+        ("1899-12-30T00:00:00", None),
+        ("1900-01-01T00:00:00", None),
+        ("1901-01-01T00:00:00", None),
+        ("", None),
+        ("soon", None),
+        (None, None),
+        (12, None),
+    ],
+)
+def test_a_date_is_utc_and_the_sentinels_for_unset_are_none(written: Any, read: str | None) -> None:
+    moment = wire.moment({"at": written}, "at")
+    assert (moment.isoformat() if moment else None) == read

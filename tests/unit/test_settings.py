@@ -177,3 +177,28 @@ def test_the_search_lag_follows_the_desk_unless_it_is_set() -> None:
     assert Settings.from_environment({"JOINERY_HALO_URL": "https://halo.example"}).search_lag == timedelta(seconds=60)
     assert Settings.from_environment({"JOINERY_HALO_URL": "http://127.0.0.1:7082"}).search_lag == timedelta(seconds=2)
     assert Settings.from_environment({"JOINERY_SEARCH_LAG_SECONDS": "5"}).search_lag == timedelta(seconds=5)
+
+
+WEBHOOK = {
+    "JOINERY_DESK_WEBHOOK_SECRET": "0123456789abcdef0123456789abcdef",
+    "JOINERY_DESK_WEBHOOK_USER": "halo",
+    "JOINERY_DESK_WEBHOOK_PASSWORD": "open sesame",
+}
+
+
+def test_the_desks_webhook_needs_all_three_and_repeats_none() -> None:
+    assert Settings.from_environment(WEBHOOK).desk_webhook_paths == ("object_id", "ticket_id", "id", "ticket.id", "faultid")
+    for name in WEBHOOK:
+        with pytest.raises(ConfigurationError, match=f"{name}: is not set"):
+            Settings.from_environment({other: value for other, value in WEBHOOK.items() if other != name})
+    for change, place in (
+        ({"JOINERY_DESK_WEBHOOK_SECRET": "open-sesame"}, "JOINERY_DESK_WEBHOOK_SECRET"),
+        ({"JOINERY_DESK_WEBHOOK_SECRET": "open/sesame" * 4}, "JOINERY_DESK_WEBHOOK_SECRET"),
+        ({"JOINERY_DESK_WEBHOOK_USER": "ha:lo"}, "JOINERY_DESK_WEBHOOK_USER"),
+        ({"JOINERY_DESK_WEBHOOK_MEMBERS": "id,,ticket.id"}, "JOINERY_DESK_WEBHOOK_MEMBERS"),
+    ):
+        with pytest.raises(ConfigurationError) as refused:
+            Settings.from_environment({**WEBHOOK, **change})
+        [finding] = refused.value.findings
+        assert finding.place == place
+        assert "sesame" not in str(finding)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,6 +14,7 @@ from stories import PRIVATE
 
 from joinery.domain.policy import ApprovalPolicy
 from joinery.domain.tickets import AskApproval, EnsureApprover
+from joinery.engine.desk_door import DeskDoor
 from joinery.engine.envelope import Envelope, EnvelopeKind, person_subject
 from joinery.engine.memory import FakeClock
 from joinery.engine.ports import Outgoing
@@ -458,3 +461,59 @@ def test_a_run_that_overtakes_another_goes_on_with_its_question() -> None:
 
 def _wake(office: Office) -> bytes:
     return Envelope(tenant=TENANT, subject=person_subject("ada"), kind=EnvelopeKind.WAKE, cause="test", at=office.clock.now()).encode()
+
+
+# --- the desk's own hint ---
+
+DOOR = DeskDoor(secret="0123456789abcdef0123456789abcdef", user="halo", password="open")
+KNOWN = f"Basic {base64.b64encode(b'halo:open').decode()}"
+
+
+def told(office: Office, body: bytes, *, secret: str = DOOR.secret, authorization: str = KNOWN) -> int:
+    """The status that the desk gets for a post."""
+    app = replace(office.app, desk_door=DOOR)
+    return app.desk_event(body, secret=secret, authorization=authorization).status
+
+
+def test_what_the_desk_posts_wakes_whoever_waits_and_nobody_else() -> None:
+    office = Office().ask()
+    office.answer("bob")
+    office.desk.calls.clear()
+    posted = json.dumps([{"object_id": 1}, {"ticket": {"id": int(office.ticket.id)}}]).encode()
+    assert told(office, posted) == 202
+    assert len(office.queue.receive_due()) == 1
+    assert told(office, posted) == 202
+    office.work()
+    assert office.outcome() == "approved"
+    assert [call.method for call in office.desk.calls].count("ticket_state") == 1
+
+
+def test_a_forged_answer_is_a_look_at_the_ticket_and_no_more() -> None:
+    office = Office().ask()
+    forged = {"object_id": office.ticket.id, "result": 1, "status": "Approved", "approved": True, "user_id": office.user("bob")}
+    office.desk.calls.clear()
+    for _ in range(3):
+        assert told(office, json.dumps(forged).encode()) == 202
+    office.work()
+    assert office.outcome() == ""
+    assert {call.method for call in office.desk.calls} == {"ticket_state"}
+
+
+def test_whoever_is_not_known_at_the_door_leaves_nothing_behind() -> None:
+    office = Office().ask()
+    body = json.dumps({"object_id": office.ticket.id}).encode()
+    assert office.app.desk_event(body, secret="", authorization="").status == 404
+    assert told(office, body, secret="guess") == 404
+    assert told(office, body, authorization="") == 401
+    assert told(office, b"{") == 400
+    assert told(office, b"x" * 300_000) == 413
+    assert office.queue.receive_due() == []
+
+
+def test_a_hint_that_the_queue_or_the_store_does_not_take_is_sent_again_by_the_desk() -> None:
+    office = Office().ask()
+    body = json.dumps({"object_id": office.ticket.id}).encode()
+    office.queue.unavailable = True
+    assert told(office, body) == 503
+    office.queue.unavailable = False
+    assert told(office, body) == 202

@@ -13,6 +13,7 @@ from joinery.domain.person import Manager
 from joinery.domain.policy import OnRefused, Policy, Ring, RolePolicy, WorkflowPolicy
 from joinery.domain.tickets import EnsureAgent, OpenTicket, SetRoles
 from joinery.engine.memory_desk_things import DeskAgent, DeskTicket
+from joinery.engine.promotion import Promotion
 from joinery.errors import OutcomeUnknown, Refused, TryLater
 from joinery.testing import World, everyone, person
 
@@ -444,6 +445,7 @@ def test_a_rehearsal_plans_everything_and_touches_nothing_and_the_real_thing_can
     assert world.app.dispatcher.open_partition("local|person:ada").head.grants == {}
     world.policy = everyone()
     world.restart()
+    world.app.promotions.decide("local|person:ada", "role_change", Promotion.RUN)
     world.look("ada")
     world.pass_time(minutes=20)
     assert roles(world) == ("Service Desk",) and len(requests(world)) == 1

@@ -1,0 +1,79 @@
+"""What a person decided about rehearsed facts, and looks that are wanted because of what a person decided.
+
+Whoever works at a command has no bus at hand: they write index rows, and the tick sends the looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+
+from joinery.engine.ports import StateStore
+
+#: Indices: partition -> workflow -> what was decided; and partition -> why to look at it.
+PROMOTED, WANTED = "promoted", "wanted-looks"
+
+
+class Promotion(StrEnum):
+    """What becomes of a fact that shadow saw."""
+
+    RUN = "run"
+    #: Nothing starts; the person is taken as they are.
+    DROP = "drop"
+
+
+class PromotionBook:
+    """The index of decisions about rehearsed facts: a row until it is carried out."""
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+
+    def decide(self, partition: str, workflow: str, promotion: Promotion) -> None:
+        """Insert or replace. Raises StoreUnavailable."""
+        self._store.put_index(PROMOTED, partition, {**self._stored(partition), workflow: str(promotion)})
+
+    def of(self, partition: str) -> Mapping[str, Promotion]:
+        """Workflow -> what was decided about one person."""
+        return {workflow: Promotion(value) for workflow, value in self._stored(partition).items()}
+
+    def done(self, partition: str, workflow: str) -> None:
+        """It was carried out, or there is nothing left to do."""
+        left = {name: value for name, value in self._stored(partition).items() if name != workflow}
+        if left:
+            self._store.put_index(PROMOTED, partition, left)
+        else:
+            self._store.delete_index(PROMOTED, partition)
+
+    def partitions(self) -> Iterator[str]:
+        """Everybody about whom something is decided and not carried out."""
+        yield from _names(self._store, PROMOTED)
+
+    def _stored(self, partition: str) -> Mapping[str, str]:
+        rows = self._store.list_index(PROMOTED, prefix=partition)
+        return next((row.data for row in rows if row.name == partition), {})
+
+
+def want_looks(store: StateStore, partitions: Iterable[str], cause: str) -> None:
+    """Have the next tick look at these people. Raises StoreUnavailable; a repeat is harmless."""
+    for partition in partitions:
+        store.put_index(WANTED, partition, {"cause": cause})
+
+
+def wanted_looks(store: StateStore) -> Iterator[tuple[str, str]]:
+    """Partition and cause of each look that is wanted; whoever sent it removes the row with ``look_sent``."""
+    after = ""
+    while rows := store.list_index(WANTED, after=after):
+        yield from ((row.name, row.data["cause"]) for row in rows)
+        after = rows[-1].name
+
+
+def look_sent(store: StateStore, partition: str) -> None:
+    """The bus has it."""
+    store.delete_index(WANTED, partition)
+
+
+def _names(store: StateStore, index: str) -> Iterator[str]:
+    after = ""
+    while rows := store.list_index(index, after=after):
+        yield from (row.name for row in rows)
+        after = rows[-1].name
