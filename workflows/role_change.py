@@ -38,9 +38,9 @@ def role_change(ctx: Context) -> None:
     changed = cast(RolesChanged, ctx.fact)
     wanted = ctx.decide_roles("decide which roles are wanted")
     to_ask = [membership for membership in wanted.asked if membership.group in changed.gained]
-    _withdraw(ctx, changed)
     if changed.lost or changed.ended or len(changed.gained) > len(to_ask):
         _set_roles(ctx, wanted, _SETS)
+    _withdraw(ctx, changed)
     for membership in to_ask:
         _ask(ctx, membership)
 
@@ -77,10 +77,11 @@ def _set_roles(ctx: Context, wanted: Wanted, name: str) -> RolesRef:
         agent_id = agent.id
     order = SetRoles(person=ctx.person, agent_id=agent_id, roles=wanted.roles, ours=wanted.ours)
     has = ctx.do(name, order, about=DESIRED)
-    if has.foreign:
+    foreign = sorted(set(has.foreign) - set(wanted.as_they_are))
+    if foreign:
         ctx.report(
             f"{name}: report the roles that no group gives",
-            f"agent {has.id} has {len(has.foreign)} roles that no group gives: {', '.join(has.foreign)}",
+            f"agent {has.id} has {len(foreign)} roles that no group gives: {', '.join(foreign)}",
             cause="agents have roles that no group gives; they were left as they are",
         )
     return has
@@ -95,8 +96,9 @@ def _withdraw(ctx: Context, changed: RolesChanged) -> None:
         if not ours or (grant is not None and grant.nth == nth and grant.state is not GrantState.ENDED):
             continue
         text = f"Withdrawn: the membership of {group} that this ticket is about has ended. Nothing is to be done or decided here any more."
-        ctx.do(f"say on ticket {ticket_id} that it is withdrawn", AddNote(ticket_id=ticket_id, text=text), about=about)
-        ctx.do(f"close ticket {ticket_id}", CloseTicket(ticket_id=ticket_id))
+        # Somebody may have deleted it: what comes after must not wait for that.
+        ctx.try_to(f"say on ticket {ticket_id} that it is withdrawn", AddNote(ticket_id=ticket_id, text=text), about=about)
+        ctx.try_to(f"close ticket {ticket_id}", CloseTicket(ticket_id=ticket_id))
 
 
 def _close(ctx: Context, ticket: TicketRef, group: str, text: str) -> None:

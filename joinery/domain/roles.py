@@ -8,7 +8,7 @@ nobody has to approve it, and otherwise left as it is on the desk, for there is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -121,6 +121,10 @@ class Wanted:
     team: str = ""
     #: What waits for an approval, in the order of policy.
     asked: tuple[Membership, ...] = ()
+    #: Memberships that were decided on and give their role.
+    given: tuple[Membership, ...] = ()
+    #: Roles of memberships from before us that somebody would have to approve: an agent who has them keeps them.
+    as_they_are: tuple[str, ...] = ()
     #: Groups whose role was refused; of those in neither list, or in ``ended``, the role is given or left as it is.
     refused: tuple[str, ...] = ()
     #: Groups they are in whose grant ended by its date.
@@ -132,6 +136,10 @@ def wanted(groups: Collection[str], stage: Stage, grants: Mapping[str, Grant], p
     allowed = {role.role for role in policy.roles.values()}
     if stage is not Stage.ACTIVE:
         return Wanted(ours=tuple(sorted(allowed)))
+
+    def memberships(names: Iterable[str]) -> Iterator[Membership]:
+        return (Membership(group=name, nth=grants[name].nth, role=policy.roles[name]) for name in names if name in grants)
+
     given: dict[str, str] = {}
     as_it_is: set[str] = set()
     sorts: dict[GrantState, list[str]] = {state: [] for state in GrantState}
@@ -148,7 +156,9 @@ def wanted(groups: Collection[str], stage: Stage, grants: Mapping[str, Grant], p
         roles=tuple(sorted(given)),
         ours=tuple(sorted(allowed - (as_it_is - given.keys()))),
         team=next(iter(given.values()), ""),
-        asked=tuple(Membership(group=group, nth=grants[group].nth, role=policy.roles[group]) for group in sorts[GrantState.ASKED]),
+        asked=tuple(memberships(sorts[GrantState.ASKED])),
+        given=tuple(memberships(sorts[GrantState.GRANTED])),
+        as_they_are=tuple(sorted(as_it_is - given.keys())),
         refused=tuple(sorts[GrantState.REFUSED]),
         ended=tuple(sorts[GrantState.ENDED]),
     )

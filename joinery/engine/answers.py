@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.envelope import Envelope, EnvelopeKind
@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 #: The causes of an envelope: the desk no longer lists the ticket among those that wait; it told of it; whoever is asked is gone.
 MOVED_ON, TOLD, GONE = "approval poll", "desk event", "approver gone"
+#: Ticket id -> when the poll last told that it is not listed; beside the row of the question, which is not the poll's to write.
+TOLD_ALREADY = "approvals-told"
 #: The shared row that says when somebody last polled.
 POLLED = "approvals-polled"
 #: How often the desk is asked which tickets wait, all workers together.
@@ -56,17 +58,13 @@ class AnswerPost:
         if not rows:
             return 0
         waiting, now = self._desk.awaiting(), self._clock.now()
-        moved_on = []
-        for row in rows:
-            told = row.data.get("told")
-            if row.name in waiting:
-                if told:
-                    self._mark(row, None)
-            elif not told or now - from_text(told) >= _AGAIN:
-                moved_on.append(row)
+        told = {row.name: from_text(row.data["at"]) for row in self._listed(TOLD_ALREADY)}
+        moved_on = [row for row in rows if row.name not in waiting and _is_news(row, told.get(row.name), now)]
         self._send(moved_on, MOVED_ON)
         for row in moved_on:
-            self._mark(row, to_text(now))
+            self._store.put_index(TOLD_ALREADY, row.name, {"at": to_text(now)})
+        for ticket in told.keys() - {row.name for row in rows if row.name not in waiting}:
+            self._store.delete_index(TOLD_ALREADY, ticket)
         return len(moved_on)
 
     def poll_if_due(self) -> int:
@@ -99,14 +97,13 @@ class AnswerPost:
             self._store.delete_index(APPROVALS, ticket_id)
 
     def _open(self) -> list[Row]:
+        return self._listed(APPROVALS)
+
+    def _listed(self, index: str) -> list[Row]:
         rows: list[Row] = []
-        while page := self._store.list_index(APPROVALS, after=rows[-1].name if rows else ""):
+        while page := self._store.list_index(index, after=rows[-1].name if rows else ""):
             rows.extend(page)
         return rows
-
-    def _mark(self, row: Row, told: str | None) -> None:
-        data = {name: value for name, value in row.data.items() if name != "told"}
-        self._store.put_index(APPROVALS, row.name, {**data, "told": told} if told else data)
 
     def _send(self, rows: Iterable[Row], cause: str) -> None:
         envelopes = []
@@ -116,3 +113,13 @@ class AnswerPost:
             envelopes.append(Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.ANSWER, cause=cause, at=now, about=row.name))
         if envelopes:
             self._queue.send([Outgoing(body=one.encode(), session_id=one.session_id) for one in envelopes])
+
+
+def _is_news(row: Row, told: datetime | None, now: datetime) -> bool:
+    """Whether to tell that the desk does not list a ticket: once after each round began, and then every hour.
+
+    Before its first round a ticket is not expected in the list; if that lasts for long, the row was left behind.
+    """
+    since = from_text(row.data["at"])
+    expected = since if row.data.get("begun") else since + _AGAIN
+    return now >= expected and (told is None or told < since or now - told >= _AGAIN)

@@ -175,7 +175,8 @@ class _OpenQuestion:
     def _point_here(self) -> None:
         """The index row by which an answer finds this partition: written before the commit that it points to."""
         if self._run.mode == "live":
-            row: Document = {"partition": self._partition.name, "asked": list(self._at.asked)}
+            at = to_text(self._asker.clock.now())
+            row: Document = {"partition": self._partition.name, "asked": list(self._at.asked), "at": at, "begun": bool(self._at.number)}
             self._asker.store.put_index(APPROVALS, self._question.ticket.id, row)
 
     def _begin_round(self) -> bool:
@@ -194,6 +195,7 @@ class _OpenQuestion:
         result = self._parts.settle(f"ask, round {number}", lambda: order)
         self._at = replace(self._at, users=tuple(users), number=str(result.number), round_began=self._asker.clock.now())
         self._save()
+        self._point_here()
         self._partition.audit(
             "approval asked", run=self._run.id, step=self._question.name, round=number, of=list(self._at.asked), users=users
         )

@@ -144,7 +144,8 @@ class Context:
     def remember_answer(self, name: str, membership: Membership, approval: Approval, ticket: TicketRef) -> Wanted:
         """Write down what was decided about a membership, with the evidence; returns which roles are wanted from then on. Done once.
 
-        A membership that has ended meanwhile stays ended.
+        A membership that has ended meanwhile stays ended. One that gives its role already goes on as if it were granted now, or, if it
+        is not approved, until the date that it has.
         """
 
         def remember() -> Document:

@@ -23,7 +23,7 @@ _CAUSE_MAX = 600
 
 #: Index names.
 DUE, PERSONS, OPEN_RUNS, RUNS = "due", "persons", "open-runs", "runs"
-#: Ticket id -> partition and whom it asks, for each approval that is open.
+#: Ticket id -> partition, whom it asks, whether they can answer by now and since when, for each approval that is open.
 APPROVALS = "approvals"
 
 

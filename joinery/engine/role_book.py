@@ -50,9 +50,13 @@ class RoleBook:
         return roles.wanted(groups, head.episode.stage, head.grants, self._policy)
 
     def answered(self, membership: Membership, approval: Approval, ticket_id: str) -> None:
-        """Write an answer down. A membership that has ended, or a later one of the same group, stays as it is."""
+        """Write an answer down. A membership that has ended, or a later one of the same group, stays as it is.
+
+        So does one that gives its role already and is not approved once more: it gives it until its date.
+        """
         known = self.grants.get(membership.group)
-        if known is not None and known.nth == membership.nth and known.state is not GrantState.ENDED:
+        stays = known is not None and known.state is GrantState.GRANTED and not approval.approved
+        if known is not None and known.nth == membership.nth and known.state is not GrantState.ENDED and not stays:
             now = self._partition.clock.now()
             self._keep(membership.group, roles.answered(known, membership.role, approval, now, ticket_id=ticket_id))
 

@@ -12,6 +12,7 @@ import pytest
 from questions import RULES, Office, staff
 from stories import PRIVATE
 
+from joinery.domain.moments import to_text
 from joinery.domain.policy import ApprovalPolicy
 from joinery.domain.tickets import AskApproval, EnsureApprover
 from joinery.engine.desk_door import DeskDoor
@@ -392,9 +393,21 @@ def test_a_hint_about_a_ticket_that_nobody_waits_for_is_nothing() -> None:
 
 def test_a_row_that_was_left_behind_goes_when_nobody_waits_any_more() -> None:
     office = Office().ask()
-    office.store.put_index("approvals", "999", {"partition": f"{TENANT}|{person_subject('eve')}", "asked": []})
-    office.minutes(6)
+    office.store.put_index("approvals", "999", {"partition": f"{TENANT}|{person_subject('eve')}", "asked": [], "at": _text(office)})
+    office.hours(1.2)
     assert office.open_questions() == [office.ticket.id]
+
+
+def test_a_poll_in_the_middle_of_the_asking_keeps_no_answer_waiting() -> None:
+    """The poll runs while the round is being started; the answer that comes afterwards is found by the next one."""
+    office = Office()
+    office.desk.fail(OutcomeUnknown("cut"), asks=AskApproval)
+    office.ask()
+    office.app.poll_approvals()
+    office.pass_time(minutes=2)
+    office.answer("bob")
+    office.minutes(6)
+    assert office.outcome() == "approved"
 
 
 def test_hundred_open_approvals_cost_one_list_call_in_five_minutes() -> None:
@@ -457,6 +470,10 @@ def test_a_run_that_overtakes_another_goes_on_with_its_question() -> None:
     assert found.asked == ("bob",)
     assert found.number == "1"
     assert inherited(partition, later, "other") is None
+
+
+def _text(office: Office) -> str:
+    return to_text(office.clock.now())
 
 
 def _wake(office: Office) -> bytes:

@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 from stories import statuses, tickets
 
+from joinery.domain.events import Moved
+from joinery.domain.moments import from_text
 from joinery.domain.person import Manager
 from joinery.domain.policy import OnRefused, Policy, Ring, RolePolicy, WorkflowPolicy
 from joinery.domain.tickets import EnsureAgent, OpenTicket, SetRoles
+from joinery.engine.context import Context
 from joinery.engine.memory_desk_things import DeskAgent, DeskTicket
 from joinery.engine.promotion import Promotion
+from joinery.engine.recipes import Workflow
 from joinery.errors import OutcomeUnknown, Refused, TryLater
 from joinery.testing import World, everyone, person
+from workflows import CATALOGUE
 
 DESK, CHANGES, ADMINS = "ITSM-ServiceDesk", "ITSM-ChangeManagers", "ITSM-Admins"
 BOB = person("bob")
@@ -180,6 +185,7 @@ def test_a_membership_from_before_us_whose_role_needs_an_approval_is_neither_giv
     other.desk.put_agent("ada@contoso.example", "Change Manager")
     gains(other, DESK)
     assert roles(other) == ("Change Manager", "Service Desk")
+    assert not [line for line in other.audit("ada") if line.record.action == "alert"]
     loses(other, CHANGES)
     assert roles(other) == ("Service Desk",)
 
@@ -402,6 +408,56 @@ def test_an_unfinished_run_that_is_overtaken_for_one_group_leaves_nothing_undone
     first, second, third = requests(world)
     assert (first.closed, second.closed, third.closed) == (True, True, False)
     assert third.summary.startswith("Role Administrator")
+
+
+def test_a_ticket_that_somebody_deleted_keeps_nobody_in_a_role_and_is_told() -> None:
+    world = working()
+    gains(world, DESK, CHANGES)
+    requests(world)[0].deleted = True
+    loses(world, DESK, CHANGES)
+    assert roles(world) == () and not agent(world).enabled
+    assert any("there is no ticket" in line.record.why for line in world.audit("ada") if line.record.action == "alert")
+
+
+# --- a move
+
+
+def moving(approve: bool | None) -> World:
+    """A move that limits what the old manager approved to two weeks, and asks the new one."""
+
+    def mover(ctx: Context) -> None:
+        old = [one for one in ctx.decide_roles("what they have").given if "manager" in one.role.approval]
+        ctx.limit_grants("old access ends", [one.group for one in old], from_text(ctx.step("when", lambda: "2026-01-20T00:00:00Z")))
+        ticket = ctx.do("ticket", OpenTicket(kind="move", person=ctx.person, user_id=None, summary="Move", details=""))
+        for one in old:
+            answer = ctx.ask_approval(f"ask for {one.group}", ticket=ticket, of=("manager",))
+            ctx.remember_answer(f"remember {one.group}", one, answer, ticket)
+
+    world = working(World(everyone(), catalogue={**CATALOGUE, Moved: Workflow(name="mover", version=1, recipe=mover)}))
+    gains(world, DESK, CHANGES)
+    answers(world, True)
+    world.put(person("eve"))
+    world.look("eve")
+    world.directory.change("ada", department="Legal", manager=Manager(id="eve", mail="eve@contoso.example"))
+    world.look("ada")
+    world.pass_time(minutes=20)
+    if approve is not None:
+        answers(world, approve, ticket=next(ticket for ticket in world.desk.tickets if ticket.kind == "move"))
+    return world
+
+
+@pytest.mark.parametrize("approve", [False, None])
+def test_what_the_old_manager_approved_ends_by_its_date_unless_the_new_one_approves_it(approve: bool | None) -> None:
+    world = moving(approve)
+    assert roles(world) == ("Change Manager", "Service Desk")
+    world.pass_time(days=16)
+    assert roles(world) == ("Service Desk",)
+
+
+def test_what_the_new_manager_approves_goes_on() -> None:
+    world = moving(True)
+    world.pass_time(days=60)
+    assert roles(world) == ("Change Manager", "Service Desk")
 
 
 # --- what ends by its date
