@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import cast
 
 from joinery.domain.events import Moved
 from joinery.domain.person import Manager, Person
+from joinery.domain.roles import Membership
 from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket, ToDo, UpdateUser
 from joinery.engine.context import Context
 from joinery.engine.recipes import workflow
@@ -42,12 +44,25 @@ _WORDS = {
 }
 
 
+#: A move that changes one of these changes whose word the old roles stand on.
+_NEW_POST = frozenset({"manager", "department"})
+
+
 @workflow(version=1)
 def mover(ctx: Context) -> None:
-    """Runs when department, title, manager, company or office changed and settled. A further move goes on with the first one's ticket."""
-    person = ctx.person
+    """Runs when department, title, manager, company or office changed and settled. A further move goes on with the first one's ticket.
+
+    Roles that a manager had approved end by a date; until then the manager of now is asked, for each, whether it stays.
+    """
+    person, moved = ctx.person, cast(Moved, ctx.fact)
     user = ctx.do("make sure the person is a user on the desk", EnsureUser(person=person))
-    what = changes(cast(Moved, ctx.fact), ctx.before, person)
+    given = ctx.decide_roles("see which roles the person has").given
+    old = [one for one in given if "manager" in one.role.approval and _NEW_POST & set(moved.fields)]
+    until = _midnight_after(ctx.now() + ctx.old_access_lasts)
+    what = changes(moved, ctx.before, person)
+    if old:
+        what += f"\n\n{_access(old, until)}"
+        ctx.limit_grants("let old access end by its date", [one.group for one in old], until)
     ticket = ctx.inherited_ticket("move")
     if ticket is not None:
         ctx.do("say on the ticket how the move goes on", AddNote(ticket_id=ticket.id, text=f"The move goes on. As things are now:\n{what}"))
@@ -66,6 +81,20 @@ def mover(ctx: Context) -> None:
     if user.id is not None:
         ctx.try_to("bring the person's user on the desk in line", UpdateUser(person=person, user_id=user.id))
     ctx.do("note what was done", AddNote(ticket_id=ticket.id, text=what_was_done(ctx.outcomes())))
+    for one in old:
+        approval = ctx.ask_approval(f"ask whether {one.role.role} stays", ticket=ticket, of=("manager",), about=f"{one.matter} moved")
+        ctx.remember_answer(f"write down whether {one.role.role} stays", one, approval, ticket)
+        stays = "stays" if approval.approved else f"ends on {until:%Y-%m-%d}"
+        ctx.do(f"say whether {one.role.role} stays", AddNote(ticket_id=ticket.id, text=f"The role {one.role.role} {stays}. {approval.why}"))
+
+
+def _midnight_after(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _access(old: list[Membership], until: datetime) -> str:
+    roles = ", ".join(one.role.role for one in old)
+    return f"Old access: {roles} ends by itself on {until:%Y-%m-%d} 00:00 UTC, unless the manager of now approves that it stays."
 
 
 def changes(moved: Moved, before: Person | None, now: Person) -> str:

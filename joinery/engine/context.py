@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast, overload
 
 import msgspec
@@ -108,6 +108,11 @@ class Context:
     def before(self) -> Person | None:
         """The person as the last decision had left them: what they moved from."""
         return self._run.before
+
+    @property
+    def old_access_lasts(self) -> timedelta:
+        """How long roles that a manager approved before a move last after it, unless they are confirmed."""
+        return self._around.policy.mover.old_access_lasts
 
     @property
     def known_user_id(self) -> str | None:

@@ -11,7 +11,7 @@ from stories import ada, alerts, assert_all_ended_well, assert_sound, joined, st
 from joinery.domain.person import Manager
 from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket, UpdateUser
 from joinery.errors import OutcomeUnknown, Refused, TryLater
-from joinery.testing import World
+from joinery.testing import World, person
 from workflows.mover import ADDS, REMOVES
 
 GRACE = Manager(id="eve", display_name="Grace Hopper", mail="hopper@contoso.example")
@@ -137,3 +137,72 @@ def test_who_moved_from_where_is_in_no_audit_entry_and_no_reason() -> None:
     told = " ".join(str(line.record.document()) for line in world.audit("ada"))
     assert "Hopper" not in told and "Babbage" not in told
     assert timedelta(0) <= world.clock.now() - world.runs()[1].run.started_at
+
+
+# --- access of the old post
+
+BOB = "bob"
+
+
+def a_change_manager() -> World:
+    """Ada works for Bob, who approved that she is a change manager; Eve is to be her next manager."""
+    world = World()
+    for one in (person(BOB), person("eve")):
+        world.put(one)
+        world.look(one.id)
+    world.put(ada(groups=()))
+    world.look("ada")
+    world.pass_time(minutes=15)
+    world.directory.add_member("g-itsm-changemanagers", "ada")
+    world.look("ada")
+    world.pass_time(minutes=20)
+    approved(world, "role")
+    assert roles(world) == ("Change Manager",)
+    return world
+
+
+def approved(world: World, kind: str, yes: bool = True) -> None:
+    """Whoever is asked on the ticket of this kind answers."""
+    [ticket] = [one for one in world.desk.tickets if one.kind == kind]
+    world.desk.answer(ticket.id, ticket.rounds[-1].answers[0].asked, yes)
+    world.app.poll_approvals()
+    world.pass_time(minutes=20)
+
+
+def roles(world: World) -> tuple[str, ...]:
+    return tuple(world.desk.agents[0].roles)
+
+
+@pytest.mark.parametrize("answer", [False, None], ids=["refused", "not answered"])
+def test_what_the_old_manager_approved_ends_on_the_day_that_the_ticket_names(answer: bool | None) -> None:
+    world = changed(a_change_manager(), department="Research", manager=GRACE)
+    [move] = [one for one in world.desk.tickets if one.kind == "move"]
+    assert "Old access: Change Manager ends by itself on 2026-01-20 00:00 UTC" in move.details
+    if answer is not None:
+        approved(world, "move", answer)
+    world.pass_time(days=13)
+    assert roles(world) == ("Change Manager",)
+    world.pass_time(days=4)
+    assert roles(world) == () and not world.desk.agents[0].enabled
+    assert statuses(world)[-1] == ("role_change", "verified")
+    notes = [note.text for note in world.desk.notes if note.ticket_id == move.id]
+    assert any("The role Change Manager ends on 2026-01-20." in text for text in notes)
+
+
+def test_what_the_new_manager_approves_stays() -> None:
+    world = changed(a_change_manager(), department="Research", manager=GRACE)
+    [move] = [one for one in world.desk.tickets if one.kind == "move"]
+    asked = world.desk.user(move.rounds[-1].answers[0].asked)
+    assert asked.directory_id == "eve", "the manager of now"
+    approved(world, "move")
+    world.pass_time(days=60)
+    assert roles(world) == ("Change Manager",)
+    assert statuses(world) == [("role_change", "verified"), ("mover", "verified")]
+
+
+def test_another_title_alone_asks_nobody() -> None:
+    world = changed(a_change_manager(), job_title="Head")
+    [move] = [one for one in world.desk.tickets if one.kind == "move"]
+    assert move.rounds == [] and "Old access" not in move.details
+    world.pass_time(days=20)
+    assert roles(world) == ("Change Manager",)
