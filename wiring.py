@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adapters.graph.client import GraphClient
     from adapters.graph.token import ClientCredentials
+    from adapters.halo.client import HaloClient
     from adapters.queues.engine import QueueEngine
     from adapters.stores.sqlite import SqliteStateStore
     from adapters.stores.tables import TableStateStore
     from joinery.app import App
     from joinery.domain.policy import Policy
-    from joinery.engine.ports import Clock
+    from joinery.engine.ports import CallBudget, Clock
     from joinery.local import Host
     from joinery.settings import Settings
 
@@ -87,7 +88,6 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from adapters.graph.directory import GraphDirectory
     from adapters.graph.intake import GraphIntake
     from adapters.graph.subscriptions import GraphSubscriptions
-    from adapters.halo.client import HaloClient
     from adapters.halo.desk import HaloServiceDesk
     from adapters.queues.embedded import EmbeddedQueue
     from adapters.queues.engine import QueueEngine
@@ -123,17 +123,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     if settings.call_budget is not None:
         slack = max(SLACK, settings.call_deadline)
         budget = LeasedCallBudget(store, clock=clock, randomness=randomness, calls=settings.call_budget, slack=slack)
-    halo_root = settings.halo_url.rstrip("/")
-    halo = HaloClient(
-        f"{halo_root}/api",
-        settings.halo_auth_url or f"{halo_root}/auth",
-        settings.halo_client_id,
-        settings.halo_client_secret.reveal(),
-        tenant=settings.halo_tenant,
-        scope=settings.halo_scope,
-        clock=clock,
-        budget=budget,
-    )
+    halo = halo_of(settings, clock, budget)
     desk = replacements.get("desk", lambda inner: inner)(
         HaloServiceDesk(
             halo, policy.desk, deployment=settings.deployment, search_lag=settings.search_lag, key_field=settings.halo_key_field
@@ -182,6 +172,23 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         halo.close,
     )
     return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)
+
+
+def halo_of(settings: Settings, clock: Clock, budget: CallBudget | None) -> HaloClient:
+    """A client of the desk; whoever asked closes it."""
+    from adapters.halo.client import HaloClient
+
+    root = settings.halo_url.rstrip("/")
+    return HaloClient(
+        f"{root}/api",
+        settings.halo_auth_url or f"{root}/auth",
+        settings.halo_client_id,
+        settings.halo_client_secret.reveal(),
+        tenant=settings.halo_tenant,
+        scope=settings.halo_scope,
+        clock=clock,
+        budget=budget,
+    )
 
 
 def graph_of(settings: Settings, clock: Clock) -> tuple[str, ClientCredentials, GraphClient]:

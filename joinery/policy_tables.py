@@ -145,6 +145,7 @@ class BreakerTable(Table):
     daily_min: int = Field(default=20, ge=0, le=1_000_000)
     daily_share: float = Field(default=0.03, ge=0, le=1)
     department_share: float = Field(default=0.25, ge=0, le=1)
+    wave_min: int = Field(default=50, ge=0, le=1_000_000)
     wave_share: float = Field(default=0.25, ge=0, le=1)
     urgent_groups: tuple[Name, ...] = ()
 

@@ -66,7 +66,9 @@ class MemorySubscriptions:
 def everyone(policy: Policy | None = None) -> Policy:
     """A policy whose workflows all act, with a breaker that lets a whole company go."""
     rings = {name: WorkflowPolicy(ring=Ring.EVERYONE) for name in ("joiner", "mover", "renamer", "role_change", "leaver")}
-    return replace(policy or Policy(), workflows=rings, breaker=BreakerPolicy(hourly_min=1_000_000, daily_min=1_000_000))
+    return replace(
+        policy or Policy(), workflows=rings, breaker=BreakerPolicy(hourly_min=1_000_000, daily_min=1_000_000, wave_min=1_000_000)
+    )
 
 
 def person(identity: str, **fields: Any) -> Person:

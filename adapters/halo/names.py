@@ -70,9 +70,18 @@ class Names:
             raise Refused(
                 f"policy.toml: {policy_key} = {name!r}: {len(found)} of the desk's {noun.title}s have this name; rename all but one"
             )
+        shown = self.existing(noun, client_id=client_id, deadline=deadline)
+        raise Refused(f"policy.toml: {policy_key} = {name!r}: the desk has no such {noun.title}. It has: {shown}")
+
+    def count(self, noun: Noun, name: str, *, client_id: int | None = None) -> int:
+        """How many things have this name. Raises TryLater or Refused."""
+        return len(self._matches(noun, name, client_id, None))
+
+    def existing(self, noun: Noun, *, client_id: int | None = None, deadline: Deadline | None = None) -> str:
+        """The names there are, for people; the first dozen."""
         exists = sorted({named.name for named in self._list(noun, deadline) if client_id in (None, named.client_id)})
         shown = ", ".join(exists[:NAMES_SHOWN]) + (f" and {len(exists) - NAMES_SHOWN} more" if len(exists) > NAMES_SHOWN else "")
-        raise Refused(f"policy.toml: {policy_key} = {name!r}: the desk has no such {noun.title}. It has: {shown or 'none'}")
+        return shown or "none"
 
     def find(self, noun: Noun, *names: str, deadline: Deadline | None = None) -> Named | None:
         """The first of these names that exists, from the list as it is kept; None where none does or the list may not be read."""

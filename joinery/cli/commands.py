@@ -191,14 +191,18 @@ def restore(
 
 
 @app.command("settings", epilog=examples.SETTINGS)
-def show_settings(policy: PolicyFile = None, data: Data = None) -> None:
+def show_settings(
+    policy: PolicyFile = None,
+    data: Data = None,
+    online: Annotated[bool, typer.Option("--online", help="Ask directory and desk for the names in the policy, too.")] = False,
+) -> None:
     """Print every setting, and check settings and policy.
 
     Each with its environment variable, its value (secrets as stars) and what it means.
     """
     from joinery.cli.reports import show_settings as run
 
-    end(lambda: run(policy=policy, data=data))
+    end(lambda: run(policy=policy, data=data, online=online))
 
 
 @audit.command("show", epilog=examples.AUDIT_SHOW)

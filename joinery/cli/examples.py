@@ -56,6 +56,7 @@ RESTORE = _epilog(
 SETTINGS = _epilog(
     "joinery settings",
     "joinery settings --policy config/policy.example.toml",
+    "joinery settings --online                 # groups, owners, roles, teams and ticket types that do not exist",
     "JOINERY_DEPLOYMENT=prod-eu joinery settings",
     codes="0 settings and policy are sound; 2 they are not (every finding is printed).",
 )

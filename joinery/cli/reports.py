@@ -173,8 +173,8 @@ def list_alerts(data: str | None, *, as_json: bool) -> int:
 # --- settings ---
 
 
-def show_settings(*, policy: str | None, data: str | None) -> int:
-    """Every setting, and whether settings and policy are sound."""
+def show_settings(*, policy: str | None, data: str | None, online: bool = False) -> int:
+    """Every setting, and whether settings and policy are sound; ``online`` asks the directory and the desk for what only they know."""
     from wiring import policy_of
 
     findings: list[Finding] = flags(empty=None, no_play=None)[1]
@@ -185,7 +185,11 @@ def show_settings(*, policy: str | None, data: str | None) -> int:
     except ConfigurationError as error:
         findings += error.findings
     try:
-        policy_of(settings or _with_policy_alone(policy))
+        rules = policy_of(settings or _with_policy_alone(policy))
+        if online and settings is not None:
+            from joinery.cli.online import check_online
+
+            findings += check_online(settings, rules)
     except ConfigurationError as error:
         findings += error.findings
     if settings is not None:

@@ -169,7 +169,8 @@ class BreakerPolicy:
     #: Of the active people of one department, where that is more than the number.
     department_share: float = 0.25
     #: So large a share of the active people within an hour is no ordinary day, whichever workflow it is: a source that went empty,
-    #: or everybody changed at once. The larger of it and ``daily_min`` is the limit of workflows that take no slots.
+    #: or everybody changed at once. The larger of it and the number is the limit of workflows that take no slots.
+    wave_min: int = 50
     wave_share: float = 0.25
     #: Display names of groups whose members pass, and count.
     urgent_groups: tuple[str, ...] = ()

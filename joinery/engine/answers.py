@@ -122,4 +122,4 @@ def _is_news(row: Row, told: datetime | None, now: datetime) -> bool:
     """
     since = from_text(row.data["at"])
     expected = since if row.data.get("begun") else since + _AGAIN
-    return now >= expected and (told is None or told < since or now - told >= _AGAIN)
+    return now >= expected and (told is None or told <= since or now - told >= _AGAIN)

@@ -64,6 +64,7 @@ class Baseliner:
                 names = {identity: name for name, identity in ids.items()}
                 groups = frozenset(names[one.lower()] for one in sighting.groups if one.lower() in names)
                 report = self._take_in(sighting.evolve(groups=groups), ids, report)
+        self.gate.breaker.count_active(anew=True)
         return report
 
     def _everybody(self) -> Iterator[str]:

@@ -115,7 +115,7 @@ class Breaker:
         if ask.workflow in self.policy.workflows:
             full = self._full(ask.workflow, mark, taken, size, now)
             return Refusal(why=full, named=self._named(struck, active)) if full else None
-        count, limit = _sum(struck), max(self.policy.daily_min, int(self.policy.wave_share * active))
+        count, limit = _sum(struck), max(self.policy.wave_min, int(self.policy.wave_share * active))
         if count <= limit:
             return None
         why = f"{count} {ask.workflow} runs were asked for within the last hour, and {limit} may, of {active} active people"
@@ -144,11 +144,11 @@ class Breaker:
         gone = sum(minute.get(GONE, 0) for minute in struck.values())
         return _EMPTY if gone * 2 > count else _CHANGED
 
-    def count_active(self) -> None:
-        """Count the active people anew where the last count is old. Raises StoreUnavailable."""
+    def count_active(self, *, anew: bool = False) -> None:
+        """Count the active people where the last count is old, or ``anew``. Raises StoreUnavailable."""
         etag, document = self.store.read_shared(SIZE)
         now = self.clock.now()
-        if document is not None and now - from_text(document["at"]) < _COUNTED_EVERY:
+        if not anew and document is not None and now - from_text(document["at"]) < _COUNTED_EVERY:
             return
         departments: Counter[str] = Counter()
         after = ""

@@ -13,6 +13,7 @@ from joinery.domain.policy import Policy
 from joinery.engine.breaker import ACTIVE, DECIDED, Ask, Breaker, HeldBook, HeldChange, HeldDecision, department_mark, evidence
 from joinery.engine.envelope import Envelope
 from joinery.engine.partition import Partition
+from joinery.engine.policy_book import APPLIED
 from joinery.engine.ports import Clock, StateStore
 from joinery.engine.promotion import Promotion, PromotionBook
 
@@ -88,7 +89,9 @@ class Gate:
             return Verdict.HOLD
         # A move is counted where they were: it is that department that empties.
         ask = Ask(workflow=workflow, run_id=run_id, department=(before or person).department, how=evidence(fact))
-        refusal = self.breaker.take(ask, beyond=urgent or decision is HeldDecision.RELEASE)
+        # Somebody saw the list when they applied the edit; what takes slots needs them all the same.
+        chosen = envelope.cause == APPLIED and workflow not in self.policy.breaker.workflows
+        refusal = self.breaker.take(ask, beyond=urgent or chosen or decision is HeldDecision.RELEASE)
         if refusal is None:
             return None
         also = [name for name in change.workflows if name in standing] if change is not None else []

@@ -56,7 +56,7 @@ def all_may_leave(folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     policy = folder / "all-may-leave.toml"
     text = re.sub(r"(?ms)^\[breaker[^\]]*\].*?(?=^\[|\Z)", "", (ROOT / "config" / "policy.toml").read_text())
-    policy.write_text(text + "\n[breaker]\nhourly_min = 100000\ndaily_min = 100000\n")
+    policy.write_text(text + "\n[breaker]\nhourly_min = 100000\ndaily_min = 100000\nwave_min = 100000\n")
     return {"JOINERY_POLICY": str(policy)}
 
 

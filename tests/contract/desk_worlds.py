@@ -207,6 +207,9 @@ class MemoryWorld(World):
 
     def answer(self, ticket_id: str, user_id: str, approved: bool, *, by: str = "") -> None:
         self.clock.advance(timedelta(minutes=1))
+        if by and not self.memory.user(by).approver:
+            # The double takes whichever delegate a test names.
+            raise Refused("a delegate needs the right to approve too")
         self.memory.answer(ticket_id, user_id, approved, how="delegate" if by else "portal", by=by)
 
     def override(self, ticket_id: str, user_id: str) -> None:
@@ -220,7 +223,8 @@ class MemoryWorld(World):
         self.memory.start_round(ticket_id, user_id)
 
     def set_status(self, ticket_id: str, status: str) -> None:
-        next(ticket for ticket in self.memory.tickets if ticket.id == ticket_id).status = status
+        ticket = next(ticket for ticket in self.memory.tickets if ticket.id == ticket_id)
+        ticket.status, ticket.closed = status, False
 
     def delete_ticket(self, ticket_id: str) -> None:
         next(ticket for ticket in self.memory.tickets if ticket.id == ticket_id).deleted = True
@@ -374,7 +378,8 @@ class HaloWorld(World):
             raise Refused("the portal says no")
 
     def override(self, ticket_id: str, user_id: str) -> None:
-        self.post("/TicketApproval", **self._row(ticket_id, user_id), result=1)
+        if not self.http.post("/api/TicketApproval", json=[self._row(ticket_id, user_id) | {"result": 1}]).is_success:
+            raise Refused("the desk says no")
 
     def answer_by_rule(self, ticket_id: str, user_id: str) -> None:
         step = {"name": "x", "sequence": 1, "autoapproveforapprovalrequestor": True}

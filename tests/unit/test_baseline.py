@@ -86,6 +86,7 @@ def test_whoever_is_taken_in_counts_as_active_and_is_found_by_their_groups() -> 
     world = company()
     world.app.baseliner.run()
     assert len(world.store.list_index("active")) == 3
+    assert (world.store.read_shared("active-people")[1] or {})["count"] == 3, "at once, for the breaker"
     world.directory.remove_member("g-itsm-changemanagers", "ben")
     world.look_group("ITSM-ChangeManagers")
     a_day(world)

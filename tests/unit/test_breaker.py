@@ -189,7 +189,7 @@ def test_moves_take_no_slots_but_a_wave_of_them_is_held_beyond_the_share() -> No
     store, clock = MemoryStateStore(), FakeClock()
     for number in range(80):
         store.put_index(ACTIVE, f"local|person:{number}", {})
-    breaker = Breaker(store=store, clock=clock, policy=BreakerPolicy(daily_min=5, wave_share=0.25))
+    breaker = Breaker(store=store, clock=clock, policy=BreakerPolicy(wave_min=5, wave_share=0.25))
     breaker.count_active()
     refusals = [breaker.take(Ask(workflow="mover", run_id=f"m{number}", how="moved")) for number in range(30)]
     assert [refusal is None for refusal in refusals] == [True] * 20 + [False] * 10
@@ -199,7 +199,7 @@ def test_moves_take_no_slots_but_a_wave_of_them_is_held_beyond_the_share() -> No
 
 
 def test_an_empty_source_is_one_alert_with_its_name() -> None:
-    world = company(20, replace(POLICY, daily_min=10_000, wave_share=0.25))
+    world = company(20, replace(POLICY, wave_share=0.25))
     world.app.breaker.count_active()
     for number in range(12):
         world.directory.purge(f"p{number}")

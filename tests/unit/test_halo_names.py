@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,8 +12,9 @@ from halo_tenant import ALEX, CONTRACT, ENSURE, KEY, TICKET, WITHIN, Halo, a_use
 from adapters.halo.client import HaloClient
 from adapters.halo.desk import HaloServiceDesk
 from adapters.halo.names import OUTCOME, ROLE, STATUS, TEAM, TICKET_TYPE, Names
+from adapters.halo.policy_check import unknown_names
 from adapters.system import SystemClock
-from joinery.domain.policy import DeskPolicy, SiteRule, TicketPolicy
+from joinery.domain.policy import DeskPolicy, Policy, RolePolicy, SiteRule, TicketPolicy
 from joinery.domain.tickets import DeactivateUser, OpenTicket, RetireAgent
 from joinery.errors import OutcomeUnknown, Refused, TryLater
 from joinery.serving import serve
@@ -164,3 +166,24 @@ def test_every_call_uses_only_published_names() -> None:
         pytest.skip("the published names of the API are not beside this repository; the other tests here then run without them")
     halo = Halo()
     assert halo.http.get("/api/Tickets", params={"tickettype_id": 3}).status_code == 400, "the stand-in is not strict"
+
+
+def test_every_name_in_the_policy_that_the_desk_does_not_have_is_found_at_once(halo: Halo) -> None:
+    desk = DeskPolicy(
+        default_client="Contoso",
+        default_site="Moon",
+        site_rules=(SiteRule(attribute="department", value="x", client="Nobody", site="Head Office"),),
+        tickets={"onboarding": TicketPolicy(ticket_type="Onbording", team="Service Desk")},
+        approval_process="None such",
+    )
+    roles = {"G": RolePolicy(role="Change Manager", team="No team", approval=("manager",)), "H": RolePolicy(role="King")}
+    found = unknown_names(halo.client, replace(Policy(), desk=desk, roles=roles), "policy.toml")
+    assert [one.place.removeprefix("policy.toml: ") for one in found] == [
+        "[desk.tickets.onboarding] ticket_type",
+        '[roles."G"] team',
+        '[roles."H"] role',
+        "[desk] approval_process",
+        "[desk] default_site",
+        "[[desk.site_rules]] number 1: client",
+    ]
+    assert "the desk has no such role" in found[2].problem and "Change Manager" in found[2].remedy

@@ -10,9 +10,10 @@ import pytest
 from joinery.domain.events import Joined, Left, Moved
 from joinery.domain.policy import BreakerPolicy, Policy, Ring, WorkflowPolicy
 from joinery.domain.roles import DESIRED
-from joinery.domain.tickets import AddNote, CloseTicket, OpenTicket, SetRoles
+from joinery.domain.tickets import AddNote, CloseTicket, OpenTicket, Order, Result, SetRoles
 from joinery.engine.context import Context
 from joinery.engine.journal import effect_key, shared_by
+from joinery.engine.memory_desk import MemoryServiceDesk
 from joinery.engine.recipes import Workflow
 from joinery.errors import OutcomeUnknown, TryLater
 from joinery.testing import World, everyone, person
@@ -33,7 +34,7 @@ def asks_and_closes(ctx: Context) -> None:
     ctx.do("close it", CloseTicket(ticket_id=ticket))
 
 
-def world_of(*recipes: object, ring: Ring = Ring.EVERYONE) -> World:
+def world_of(*recipes: object, ring: Ring = Ring.EVERYONE, desk: MemoryServiceDesk | None = None) -> World:
     """Recipes for joining and moving; nothing else happens."""
     first, second = recipes
     catalogue = {
@@ -41,7 +42,7 @@ def world_of(*recipes: object, ring: Ring = Ring.EVERYONE) -> World:
         Moved: Workflow(name="mover", version=1, recipe=second),  # type: ignore[arg-type]  # a recipe
     }
     workflows = {name: WorkflowPolicy(ring=ring) for name in ("joiner", "mover")}
-    return World(Policy(workflows=workflows, breaker=BreakerPolicy(hourly_min=100, daily_min=100)), catalogue=catalogue)
+    return World(Policy(workflows=workflows, breaker=BreakerPolicy(hourly_min=100, daily_min=100)), catalogue=catalogue, desk=desk)
 
 
 def live(world: World, *, days: float = 3) -> World:
@@ -170,3 +171,23 @@ def test_a_write_that_does_not_show_is_sent_again_as_it_is_wanted_by_then() -> N
     world.pass_time(timedelta(minutes=20))
     assert world.desk.agents[0].roles == ("Change Manager", "Service Desk")
     assert [str(view.run.status) for view in world.runs()] == ["verified", "verified"]
+
+
+def test_the_look_for_what_an_earlier_run_made_is_a_thorough_one() -> None:
+    """The quick look of a first try asks for the newest alone, and what an earlier run made may be days old."""
+    asked: list[tuple[str, bool]] = []
+
+    class Listening(MemoryServiceDesk):
+        def find(self, order: Order, key: str, *, quick: bool = False) -> tuple[Result, ...]:
+            asked.append((type(order).__name__, quick))
+            return super().find(order, key, quick=quick)
+
+    world = world_of(asks, asks, desk=Listening())
+    world.put(ADA)
+    world.look("ada")
+    world.pass_time(minutes=2)
+    assert asked == [("OpenTicket", True), ("AddNote", True)]
+    world.pass_time(days=3)
+    asked.clear()
+    live(world, days=0)
+    assert asked[0] == ("OpenTicket", False)

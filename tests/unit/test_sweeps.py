@@ -43,10 +43,10 @@ STEPS: tuple[Callable[[World], None], ...] = (
     lambda world: world.directory.change("ada", account_enabled=False),
 )
 EXPECTED = (
-    [("joiner", "verified"), ("leaver", "verified")],
-    ["onboarding", "offboarding"],
+    [("joiner", "verified"), ("mover", "verified"), ("leaver", "verified")],
+    ["onboarding", "move", "offboarding"],
     [False],
-    2,
+    3,
 )
 
 

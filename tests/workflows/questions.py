@@ -95,7 +95,11 @@ class Office(World):
 
     def answer(self, identity: str, approved: bool = True, **more: Any) -> None:
         """Somebody answers in front of the desk."""
-        self.desk.answer(self.ticket.id, self.user(identity), approved, **more)
+        self.answer_as(self.user(identity), approved, **more)
+
+    def answer_as(self, user_id: str, approved: bool = True, **more: Any) -> None:
+        """A user of the desk answers."""
+        self.desk.answer(self.ticket.id, user_id, approved, **more)
 
     def approval(self) -> Approval | None:
         """What was decided; None while it is open."""

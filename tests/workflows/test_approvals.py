@@ -9,16 +9,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from questions import RULES, Office, staff
+from questions import NAME, RULES, Office, staff
 from stories import PRIVATE
 
 from joinery.domain.moments import to_text
 from joinery.domain.policy import ApprovalPolicy
-from joinery.domain.tickets import AskApproval, EnsureApprover
+from joinery.domain.tickets import AddNote, Answer, AskApproval, EnsureApprover, EnsureUser, OpenTicket, Verdict
+from joinery.engine.context import Context
 from joinery.engine.desk_door import DeskDoor
 from joinery.engine.envelope import Envelope, EnvelopeKind, person_subject
 from joinery.engine.memory import FakeClock
 from joinery.engine.ports import Outgoing
+from joinery.engine.recipes import workflow
 from joinery.errors import OutcomeUnknown, Refused, TryLater
 from joinery.testing import TENANT
 
@@ -232,6 +234,61 @@ def test_a_manager_who_went_on_leave_is_passed_over_at_the_next_reminder() -> No
     office.directory.add_member("g-on leave", "bob")
     office.hours(9)
     assert office.asked() == ["eve"]
+
+
+def test_whoever_went_on_leave_after_they_were_asked_may_still_answer() -> None:
+    office = Office().ask()
+    office.directory.add_member("g-on leave", "bob")
+    office.answer("bob")
+    office.minutes(6)
+    assert office.outcome() == "approved"
+
+
+def test_a_row_of_somebody_who_was_not_asked_does_not_count() -> None:
+    """A rule of the desk put another approver beside ours."""
+    office = Office().ask()
+    stranger = office.desk.put_user(name="Stranger", approver=True)
+    office.ticket.rounds[-1].answers.append(Answer(asked=stranger.id, verdict=Verdict.PENDING))
+    office.answer_as(stranger.id)
+    office.minutes(6)
+    assert office.outcome() == ""
+    assert any("somebody who was not asked" in why for why in office.said("approval not counted"))
+
+
+def test_an_answer_right_after_the_second_asking_is_found_by_the_next_poll() -> None:
+    office = Office().ask()
+    office.answer("bob", how="automatic")
+    office.app.poll_approvals()
+    office.work()
+    assert len(office.ticket.rounds) == 2
+    office.answer("bob")
+    office.minutes(6)
+    assert office.outcome() == "approved"
+
+
+def test_a_note_that_the_desk_refuses_keeps_no_answer_waiting() -> None:
+    office = Office()
+    office.desk.fail(Refused("notes are off"), asks=AddNote, times=1000)
+    office.ask()
+    office.answer("bob")
+    office.minutes(6)
+    assert office.outcome() == "approved"
+
+
+def test_a_decided_question_is_polled_no_more_though_its_run_goes_on() -> None:
+    @workflow(version=1)
+    def joiner(ctx: Context) -> None:
+        user = ctx.do("make sure the person is a user on the desk", EnsureUser(person=ctx.person))
+        ticket = ctx.do("open", OpenTicket(kind="role", person=ctx.person, user_id=user.id, summary="s", details="d"))
+        ctx.ask_approval(NAME, ticket=ticket, of=("manager",))
+        ctx.sleep_until("wait for a month", ctx.now() + timedelta(days=30))
+
+    office = Office(recipe=joiner).ask()
+    office.answer("bob")
+    office.minutes(6)
+    assert office.outcome() == "approved"
+    assert [str(view.run.status) for view in office.runs()] == ["open"]
+    assert office.open_questions() == []
 
 
 def test_where_nobody_can_be_asked_it_is_not_approved() -> None:
