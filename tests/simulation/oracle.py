@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from joinery.domain.person import Person
 from tests.simulation import faults as f
-from tests.simulation.expected import ALONE, Stand, is_left_alone, possible_ends, stretches
+from tests.simulation.expected import ACTIVE, ALONE, JOINER, Stand, is_left_alone, possible_ends, stretches
+from tests.simulation.oracle_roles import asked_for, complaints
 from tests.simulation.story import MINUTE, Character, scenes
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 FOUND_WITHIN = 20 * MINUTE
 #: Fields of a person that the memory of the last sighting must share with the directory.
 _FIELDS = ("account_enabled", "department", "display_name", "employee_id", "mail", "user_principal_name", "user_type")
+
+
+#: Workflow -> the kind of the tickets that it opens.
+KINDS = {"joiner": "onboarding", "leaver": "offboarding", "mover": "move", "role_change": "role"}
+#: What a step may ask for that has to be read back.
+EFFECTS = {
+    "EnsureUser", "FindUser", "OpenTicket", "AddNote", "DeactivateUser", "RetireAgent",
+    "UpdateUser", "EnsureApprover", "EnsureAgent", "SetRoles", "AskApproval", "CloseTicket",
+}  # fmt: skip
 
 
 @dataclass(kw_only=True, slots=True)
@@ -165,9 +175,10 @@ def _judge_person(outcome: Outcome, character: Character, verdict: Verdict, expl
     _flaps_are_doubted(outcome, identity, memory, verdict)
     by_hand = {user.id for user in outcome.desk.users if user.directory_id == identity}
     if not any(end.joins + end.leaves for end in ends):
-        if any(f"Directory id: {identity}" in ticket.details for ticket in outcome.desk.tickets):
+        comings = [ticket for ticket in outcome.desk.tickets if ticket.kind in ("onboarding", "offboarding")]
+        if any(f"Directory id: {identity}" in ticket.details for ticket in comings):
             verdict.wrong.append(f"{identity}: there is a ticket, and nothing had happened that asks for one")
-        if by_hand - outcome.users_before.keys():
+        if by_hand - outcome.users_before.keys() and not asked_for(character):
             verdict.wrong.append(f"{identity}: there is a user, and nothing had happened that asks for one")
     for run in memory.runs:
         if run["status"] == "open" and held:
@@ -232,27 +243,30 @@ def _differences(person: Person, document: dict[str, Any]) -> list[str]:
 
 def _judge_run(outcome: Outcome, identity: str, memory: _Memory, run: dict[str, Any], verdict: Verdict, explained: set[str]) -> None:
     status, workflow = run["status"], run["workflow"]
-    steps = {step["asks"]: step for step in memory.steps.get(run["seq"], [])}
     name = f"{identity}: {run['id']}"
     if status not in ("verified", "superseded"):
         verdict.lost.append(f"{name} ended {status}: {run.get('reason', '')}")
-    if workflow not in ("joiner", "leaver"):
-        return
     if status == "verified":
         for step in memory.steps.get(run["seq"], []):
-            if step["state"] != "done" or step["verified"] is not True:
+            if step["asks"] in EFFECTS and (step["state"] != "done" or step["verified"] is not True):
                 verdict.lost.append(f"{name} is verified, and its step {step['name']!r} is {step['state']}, verified {step['verified']}")
-    opening = steps.get("OpenTicket")
-    if opening is None:
-        if status == "verified":
-            verdict.lost.append(f"{name} is verified and opened no ticket")
-        return
+    openings = [step for step in memory.steps.get(run["seq"], []) if step["asks"] == "OpenTicket"]
+    if not openings and status == "verified" and workflow in ("joiner", "leaver"):
+        verdict.lost.append(f"{name} is verified and opened no ticket")
+    for opening in openings:
+        _judge_opening(outcome, identity, memory, run, opening, verdict, explained)
+
+
+def _judge_opening(
+    outcome: Outcome, identity: str, memory: _Memory, run: dict[str, Any], opening: dict[str, Any], verdict: Verdict, explained: set[str]
+) -> None:
+    name = f"{identity}: {run['id']}"
     tickets = [ticket for ticket in outcome.desk.tickets if ticket.key == opening["key"]]
     explained |= {ticket.id for ticket in tickets}
     ours = (opening.get("result") or {}).get("id") if opening["state"] == "done" else None
     if opening["state"] == "done" and ours not in {ticket.id for ticket in tickets}:
         verdict.lost.append(f"{name}: its ticket {ours} is not on the desk")
-    kind = "onboarding" if workflow == "joiner" else "offboarding"
+    kind = KINDS[run["workflow"]]
     for ticket in tickets:
         if ticket.kind != kind or f"Directory id: {identity}" not in ticket.details:
             verdict.wrong.append(f"{name}: ticket {ticket.id} is {ticket.kind}, or about somebody else")
@@ -341,8 +355,13 @@ def _judge_desk(outcome: Outcome, character: Character, memory: _Memory, verdict
     ]
     excused = bool(lates) and _told_after(outcome, memory, lates)
     active = [user for user in users if user.active]
+    # Whoever moves, or is to have a role, becomes a user; and an agent, whose roles change.
+    others = [run["seq"] for run in memory.runs if run["mode"] == "live" and run["workflow"] in ("mover", "role_change", "renamer")]
+    excused = excused or bool(live and others and max(others) > live[-1]["seq"])
     last = live[-1] if live else None
-    if last is None:
+    if last is None and others:
+        pass
+    elif last is None:
         if any(user.id not in outcome.users_before for user in users):
             verdict.wrong.append(f"{identity}: has a user, and no run made one")
         if any(outcome.users_before.get(user.id) is not user.active for user in users):
@@ -354,11 +373,15 @@ def _judge_desk(outcome: Outcome, character: Character, memory: _Memory, verdict
     left = any(run["workflow"] == "leaver" and run["status"] == "verified" for run in live)
     begun = any(run["workflow"] == "leaver" for run in live)
     for agent in agents:
-        if left and (agent.enabled or agent.roles):
+        if left and (agent.enabled or agent.roles) and not excused:
             verdict.lost.append(f"{identity}: left, and agent {agent.id} has {len(agent.roles)} roles, enabled {agent.enabled}")
-        if not begun and outcome.agents_before.get(agent.id) != (agent.enabled, agent.roles):
+        if not begun and not others and outcome.agents_before.get(agent.id) != (agent.enabled, agent.roles):
             verdict.wrong.append(f"{identity}: agent {agent.id} was touched, and nobody left")
     _leave_is_told(outcome, identity, memory, live, verdict)
+    told = stretches(character, outcome.ended_at)
+    settled = told[-1].how in (JOINER, ACTIVE)
+    for sort, sentence in complaints(outcome, character, agents, settled=settled):
+        getattr(verdict, sort).append(sentence)
 
 
 def _told_after(outcome: Outcome, memory: _Memory, landed: list[float]) -> bool:

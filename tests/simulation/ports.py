@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from adapters.queues.messages import NewMessage
-from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket
+from joinery.domain.tickets import AddNote, AskApproval, EnsureUser, OpenTicket
 from joinery.engine.memory import FakeClock, MemoryStateStore
 from joinery.engine.ports import DeadLetter, Outgoing
 from joinery.errors import OutcomeUnknown, QueueUnavailable, Refused, StoreUnavailable, TryLater
@@ -78,7 +78,7 @@ def gated_queue(simulation: Simulation, worker: str) -> Any:
 
 def gated_desk(simulation: Simulation, worker: str) -> Any:
     """The desk behind this process's gate."""
-    return Gated(simulation, worker, "desk", Desk(simulation, worker), ("find", "find_similar", "read_back"))
+    return Gated(simulation, worker, "desk", Desk(simulation, worker), ("find", "find_similar", "read_back", "ticket_state", "awaiting"))
 
 
 class Store:
@@ -222,6 +222,16 @@ class Desk:
         self._reachable(reading=True)
         return self._simulation.desk.read_back(order, key, result)
 
+    def ticket_state(self, ticket_id: str) -> Any:
+        """As the desk has it."""
+        self._reachable(reading=True)
+        return self._simulation.desk.ticket_state(ticket_id)
+
+    def awaiting(self) -> Any:
+        """As the desk has it."""
+        self._reachable(reading=True)
+        return self._simulation.desk.awaiting()
+
     def perform(self, order: Any, key: str, *, within: timedelta) -> Any:
         """Within its deadline, or not."""
         simulation = self._simulation
@@ -253,6 +263,8 @@ class Desk:
     def _land(self, order: Any, key: str, deadline: float) -> Any:
         simulation = self._simulation
         result = simulation.desk.perform(order, key, within=timedelta(seconds=10))
+        if isinstance(order, AskApproval):
+            simulation.managers.asked(order.ticket_id, order.user_ids)
         person = order.person.id if hasattr(order, "person") else ""
         made = "" if getattr(result, "id", None) is None else str(result.id)
         if isinstance(order, (OpenTicket, EnsureUser, AddNote)) or made:
@@ -303,6 +315,10 @@ class FastStore(MemoryStateStore):
     def awaited(self) -> set[str]:
         """Partitions that wait for a moment."""
         return {stored.document()["partition"] for stored in self._indexes.get("due", {}).values()}
+
+    def unanswered(self) -> set[str]:
+        """Tickets on whose approval somebody waits."""
+        return set(self._indexes.get("approvals", ()))
 
     def has_open_runs(self) -> bool:
         """Whether the index of open runs has rows."""

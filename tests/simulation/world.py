@@ -29,6 +29,7 @@ from joinery.engine.retry import EngineTiming
 from joinery.errors import JoineryError, LockLost, StoreUnavailable
 from joinery.testing import DEPLOYMENT, TENANT, MemoryIntake, MemorySubscriptions, everyone
 from tests.simulation import faults as f
+from tests.simulation.answering import Managers, Said, brisk
 from tests.simulation.expected import is_left_alone
 from tests.simulation.faults import Fault
 from tests.simulation.ports import FastStore, Landing, ProcessClock, gated_desk, gated_directory, gated_queue, gated_store
@@ -93,6 +94,7 @@ class Outcome:
     ended_at: float
     struck: dict[str, int]
     messages: int
+    said: list[Said] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
 
 
@@ -108,7 +110,7 @@ class Simulation:
         self.now = 0.0
         self.agenda = Agenda()
         self.weather = Weather()
-        self.policy = everyone()
+        self.policy = brisk(everyone())
         self.store = FastStore()
         self.seals = MemorySealLog()
         self.engine = QueueEngine(self.clock)
@@ -129,6 +131,7 @@ class Simulation:
         for name in GROUPS:
             for replica in (self.fresh, self.late):
                 replica.put_group(f"g-{name}".lower(), name=name)
+        self.managers = Managers(self)
         self._processes = [Process(name=name, app=self._boot(name)) for name in ("alpha", "beta")]
 
     # --- chance and time ---
@@ -140,6 +143,10 @@ class Simulation:
     def pick(self, count: int) -> int:
         """A number below ``count``."""
         return self._rng.randrange(count)
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number between the two."""
+        return self._rng.uniform(low, high)
 
     def message_id(self) -> str:
         """Fresh."""
@@ -315,6 +322,8 @@ class Simulation:
         soonest = (self._ticked // MINUTE + 1) * MINUTE
         if self.engine.counts().dead:
             return soonest
+        if self.store.unanswered() - self.desk.awaiting():
+            return soonest
         first = self.store.first_due()
         if first is None:
             return None
@@ -415,6 +424,13 @@ class Simulation:
             self._start(process, work, done)
         else:
             self.agenda.at(self.now + 1.0, lambda: self._post(hint, tries))
+
+    def desk_tells(self, ticket: str) -> None:
+        """The desk's webhook names a ticket; it is posted once."""
+        process = self._free()
+        if process is not None:
+            app = process.app
+            self._start(process, lambda: _forget(app.answers.hint([ticket])), lambda error: None)
 
     # --- faults ---
 
@@ -524,6 +540,7 @@ class Simulation:
             ended_at=self.now,
             struck=dict(self.weather.struck),
             messages=self._messages,
+            said=self.managers.said,
             trace=self.trace or [],
         )
 
