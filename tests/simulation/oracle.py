@@ -372,8 +372,10 @@ def _judge_desk(outcome: Outcome, character: Character, memory: _Memory, verdict
         verdict.lost.append(f"{identity}: left last, and user {active[0].id} is active")
     left = any(run["workflow"] == "leaver" and run["status"] == "verified" for run in live)
     begun = any(run["workflow"] == "leaver" for run in live)
+    left_last = max([run["seq"] for run in live if run["workflow"] == "leaver"], default=0)
+    back = any(run["workflow"] == "role_change" and run["seq"] > left_last for run in memory.runs)
     for agent in agents:
-        if left and (agent.enabled or agent.roles) and not excused:
+        if left and (agent.enabled or agent.roles) and not back:
             verdict.lost.append(f"{identity}: left, and agent {agent.id} has {len(agent.roles)} roles, enabled {agent.enabled}")
         if not begun and not others and outcome.agents_before.get(agent.id) != (agent.enabled, agent.roles):
             verdict.wrong.append(f"{identity}: agent {agent.id} was touched, and nobody left")
