@@ -600,3 +600,22 @@ def test_a_run_that_overtakes_another_goes_on_with_its_open_question() -> None:
     assert office.notes[-1] == "approved"
     assert len(office.said("approval not counted")) == 1
     assert office.open_questions() == []
+
+
+def test_somebody_who_leaves_between_the_walk_and_the_asking_is_not_asked() -> None:
+    office = Office()
+    look, looked = office.directory.look, []
+
+    def leaving(person_id: str, groups: Any) -> Any:
+        """Bob leaves after he was found."""
+        found = look(person_id, groups)
+        if person_id == "bob":
+            looked.append(person_id)
+            office.directory.change("bob", account_enabled=False)
+        return found
+
+    office.directory.look = leaving  # type: ignore[method-assign]  # the moment between two reads cannot be met otherwise
+    office.ask()
+    office.minutes(5)
+    assert office.asked() == ["eve"]
+    assert [user.directory_id for user in office.desk.users] == ["ada", "eve"]
