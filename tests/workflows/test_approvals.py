@@ -404,7 +404,7 @@ def test_an_approver_whom_the_desk_refuses_to_make_fails_the_run_after_two_days(
     office = Office()
     office.desk.fail(Refused("no licence"), asks=EnsureApprover, times=1000)
     office.ask()
-    office.hours(50)
+    office.pass_time(hours=50)
     [view] = office.runs()
     assert str(view.run.status) == "failed"
     assert office.outcome() == ""
