@@ -199,5 +199,14 @@ def assemble(
             ),
         ),
         reads=ReadSide(store, parking),
-        vitals=Health(tenant=tenant, store=store, queue=queue, groups=groups, pauses=pauses, clock=clock, fingerprint=urls.fingerprint),
+        vitals=Health(
+            tenant=tenant,
+            store=store,
+            queue=queue,
+            groups=groups,
+            pauses=pauses,
+            policies=policies,
+            clock=clock,
+            fingerprint=urls.fingerprint,
+        ),
     )

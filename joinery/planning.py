@@ -16,7 +16,7 @@ from joinery.assembly import Ports, assemble
 from joinery.domain.events import Fact
 from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.guard import GuardDecision, Verdict
-from joinery.domain.moments import to_text
+from joinery.domain.moments import from_text, to_text
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy, Ring, WorkflowPolicy
 from joinery.domain.tickets import FindUser, Order, Result, UserRef
@@ -26,7 +26,7 @@ from joinery.engine.dry_run import PLANNED, DryRunServiceDesk
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate
 from joinery.engine.groups import HOLDERS, WATCHED
-from joinery.engine.journal import Head, Run, Step, StepState, opened, whole_head
+from joinery.engine.journal import SLEEP, Head, Run, Step, StepState, opened, whole_head
 from joinery.engine.memory import FakeClock, MemoryQueue, MemorySealLog, MemoryStateStore, SeededRandomness
 from joinery.engine.overlap import overlap
 from joinery.engine.partition import PERSONS
@@ -191,7 +191,7 @@ class Planner:
 
     # --- what it came to ---
 
-    def _planned(self, run: Run, steps: Iterable[Step], waits: tuple[PlannedWait, ...], head: Head, live: list[Run]) -> PlannedRun:
+    def _planned(self, run: Run, steps: tuple[Step, ...], waits: tuple[PlannedWait, ...], head: Head, live: list[Run]) -> PlannedRun:
         fact = cast(Fact, codec.untag(run.fact))
         decision = self._decision(run, fact, head)
         return PlannedRun(
@@ -209,7 +209,7 @@ class Planner:
                 for step in steps
                 if step.state is StepState.DONE
             ),
-            waits=waits,
+            waits=(*waits, *(PlannedWait(until=from_text(step.result), what=step.name) for step in steps if step.asks == SLEEP)),
             meets={one.id: str(overlap(fact, one.workflow)) for one in live},
             trouble=run.reason or (run.waiting_for if run.closed_at is None else ""),
         )

@@ -82,10 +82,18 @@ def mover(ctx: Context) -> None:
         ctx.try_to("bring the person's user on the desk in line", UpdateUser(person=person, user_id=user.id))
     ctx.do("note what was done", AddNote(ticket_id=ticket.id, text=what_was_done(ctx.outcomes())))
     for one in old:
-        approval = ctx.ask_approval(f"ask whether {one.role.role} stays", ticket=ticket, of=("manager",), about=f"{one.matter}, ticket {ticket.id}")
-        ctx.remember_answer(f"write down whether {one.role.role} stays", one, approval, ticket)
+        approval = ctx.ask_approval(
+            f"ask whether {one.role.role} stays, for {one.group}",
+            ticket=ticket,
+            of=("manager",),
+            about=f"{one.matter} moved, ticket {ticket.id}",
+        )
+        ctx.remember_answer(f"write down whether {one.role.role} stays, for {one.group}", one, approval, ticket)
         stays = "stays" if approval.approved else f"ends on {until:%Y-%m-%d}"
-        ctx.do(f"say whether {one.role.role} stays", AddNote(ticket_id=ticket.id, text=f"The role {one.role.role} {stays}. {approval.why}"))
+        ctx.do(
+            f"say whether {one.role.role} stays, for {one.group}",
+            AddNote(ticket_id=ticket.id, text=f"The role {one.role.role} {stays}. {approval.why}"),
+        )
 
 
 def _midnight_after(moment: datetime) -> datetime:

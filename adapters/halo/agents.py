@@ -100,6 +100,21 @@ class Agents:
         theirs = _is_at(agent, order.person.addresses) and _is_a_person(agent)
         return ReadBack(ok=theirs, detail=f"agent {result.id} {'is there' if theirs else 'does not have the address of this person'}")
 
+    def take_along(self, old: str, person: Person, deadline: Deadline) -> None:
+        """Give the agent with the address ``old``, which the person's user has had until now, the person's new address and name.
+
+        Where it is not clear whose agent that is, or another one has the new address already, it stays as it is: ``one`` will say so.
+        """
+        agents = self._of((old.casefold(),), None, deadline)
+        if len(agents) != 1 or self._users.owner_of(old, person, deadline) is not None or self._of((person.address,), None, deadline):
+            return
+        profile = profile_of(person)
+        agent_id = wire.id_of(agents[0], "GET /Agent")
+        row = {"id": agent_id, "name": profile["name"], "firstname": profile["firstname"], "surname": profile["surname"]}
+        written = self._client.post("/Agent", {**row, "email": profile["emailaddress"], "isagentdetails": True}, deadline=deadline)
+        if "email" in written and not _is_at(written, (person.address,)):
+            raise Refused(f"agent {agent_id} did not take its person's new address")
+
     def one(self, person: Person, deadline: Deadline) -> wire.Row | None:
         """The person's agent; None where there is none. Raises Refused where several could be, or it may be somebody else's."""
         until, agents = self._just_found.pop(person.id, (0.0, []))

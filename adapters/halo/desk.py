@@ -58,8 +58,8 @@ class HaloServiceDesk:
         self._client = client
         self._names = Names(client)
         self._users = Users(client, self._names, policy)
-        self._profiles = Profiles(client, self._names, self._users, policy)
         self._agents = Agents(client, self._names, self._users)
+        self._profiles = Profiles(client, self._names, self._users, self._agents, policy)
         self._roles = Roles(client, self._names, self._agents)
         self._notes = Notes(client, self._names)
         self._tickets = Tickets(client, self._names, self._users, policy, deployment=deployment, key_field=key_field)

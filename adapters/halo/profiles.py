@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapters.halo import wire
+from adapters.halo.agents import Agents
 from adapters.halo.answers import NotThere
 from adapters.halo.client import HaloClient
 from adapters.halo.deadline import Deadline
@@ -20,14 +21,18 @@ _NEVER_EMPTY = ("name", "firstname", "surname", "emailaddress", "login")
 class Profiles:
     """Brings users in line with the people they stand for."""
 
-    def __init__(self, client: HaloClient, names: Names, users: Users, policy: DeskPolicy) -> None:
+    def __init__(self, client: HaloClient, names: Names, users: Users, agents: Agents, policy: DeskPolicy) -> None:
         self._client = client
         self._names = names
         self._users = users
+        self._agents = agents
         self._policy = policy
 
     def update(self, order: UpdateUser, deadline: Deadline) -> UserRef:
-        """Send what differs, in one request; nothing where nothing does. Raises Refused where the user is somebody else's."""
+        """Send what differs, in one request; nothing where nothing does. Raises Refused where the user is somebody else's.
+
+        An agent with the old address comes first: once the user has the new one, nothing would say any more whose agent that is.
+        """
         if order.person.erased:
             raise Refused(
                 f"what is known of the person of user {order.user_id} was erased; there is nothing to bring the user in line with"
@@ -38,6 +43,9 @@ class Profiles:
             raise Refused(f"user {order.user_id} belongs to another directory account")
         changes = self._differences(order, row, deadline)
         user_id = wire.object_id(order.user_id, "user")
+        old = wire.text(row, "emailaddress")
+        if linked and old and "emailaddress" in changes and not wire.same(old, changes["emailaddress"]):
+            self._agents.take_along(old, order.person, deadline)
         if changes:
             self._client.post("/Users", {"id": user_id, **changes}, deadline=deadline)
             self._users.forget_place(user_id)

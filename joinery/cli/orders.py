@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from joinery.domain.guard import Verdict
 from joinery.domain.policy import Policy
@@ -21,6 +22,7 @@ from joinery.domain.tickets import (
     SetRoles,
     UpdateUser,
 )
+from joinery.engine.journal import APPROVAL
 from joinery.planning import PlannedRun, PlannedStep
 
 _WOULD = {
@@ -52,8 +54,15 @@ def step_lines(step: PlannedStep, policy: Policy) -> Iterator[str]:
     """What a step says or changes."""
     if step.order is not None:
         yield from order_lines(step.order, policy)
-    elif step.asks == "approval" and step.result is not None:
-        yield f"{step.result}"
+    elif step.asks == APPROVAL:
+        rules = policy.approvals
+        remind, escalate, end = (_hours(one) for one in (rules.remind_after, rules.escalate_after, rules.gives_up_after))
+        yield f"waits    for the answer: reminded after {remind} of working time, the next manager up asked after {escalate}, over after {end}"
+        yield "         what follows is what an approval brings; without one nothing of it is given"
+
+
+def _hours(time: timedelta) -> str:
+    return f"{time / timedelta(hours=1):g} h"
 
 
 def order_lines(order: Order, policy: Policy) -> Iterator[str]:

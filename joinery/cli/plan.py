@@ -62,7 +62,8 @@ def plan(data: str | None, policy: str | None, who: str, imagined: Imagined, *, 
             return NOT_WELL
         sighting, changes = imagine(opened, known.person, imagined)
         planned = opened.planner().plan(known.partition, sighting)
-        rules = opened.policy()
+        rules = opened.in_force()
+        waits = rules != opened.policy()
         paused = opened.pauses.read()
         if as_json:
             say(json.dumps(_as_document(known.person.id, changes, planned), indent=2, ensure_ascii=False))
@@ -83,6 +84,8 @@ def plan(data: str | None, policy: str | None, who: str, imagined: Imagined, *, 
                 say(f"  paused now: {reason}")
         if not planned.runs:
             say("Nothing would start.")
+        if waits:
+            say("\nAn edit of the policy waits and is not part of this: `joinery policy diff`.")
     return WELL
 
 

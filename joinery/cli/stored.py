@@ -44,8 +44,16 @@ class Stored:
 
         return policy_of(self.settings)
 
+    def in_force(self) -> Policy:
+        """That policy, without what of it waits to be applied. Raises ConfigurationError."""
+        from joinery.domain.edits import in_force
+        from joinery.engine.policy_book import RULES, applied_rules
+
+        applied = applied_rules(self.store.read_shared(RULES)[1])
+        return in_force(applied, self.policy()) if applied else self.policy()
+
     def planner(self) -> Planner:
-        """Plans from what is stored, by that policy and the recipes of this release. Raises ConfigurationError."""
+        """Plans from what is stored, by the rules in force and the recipes of this release. Raises ConfigurationError."""
         from joinery.engine.retry import EngineTiming
         from joinery.planning import Planner, StoredDirectory
         from workflows import CATALOGUE
@@ -53,7 +61,7 @@ class Stored:
         return Planner(
             store=self.store,
             directory=StoredDirectory(self.store, self.tenant),
-            policy=self.policy(),
+            policy=self.in_force(),
             catalogue=CATALOGUE,
             clock=self.clock,
             tenant=self.tenant,

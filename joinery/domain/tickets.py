@@ -86,7 +86,10 @@ class RetireAgent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpdateUser:
-    """Bring the desk's user in line with the person: name, addresses, department, title, and client and site by policy."""
+    """Bring the desk's user in line with the person: name, addresses, department, title, manager, and client and site by policy.
+
+    Where the address changes, the agent that had it goes along: agents are known by address alone.
+    """
 
     creates: ClassVar[bool] = False
     person: Person

@@ -31,11 +31,21 @@ def kept_open(reading: Reading, known: Known, still_open: Iterable[Fact], policy
                 baseline = baseline.evolve(groups=baseline.groups - {policy.joiner_group})
                 episode = replace(episode, joined_at=known.episode.joined_at)
                 decisions.pop(policy.joiner_group, None)
-                # They have settled; it is not to begin anew.
-                doubts |= {about: since for about, since in known.doubts.items() if about == JOINING}
             case _:
                 continue
+        # What has lasted long enough to be believed does not have to begin anew.
+        doubts |= {about: since for about, since in known.doubts.items() if about in _about(fact)}
     return replace(reading, baseline=baseline, episode=episode, group_decisions=decisions, doubts=doubts)
+
+
+def _about(fact: Fact) -> tuple[str, ...]:
+    """The doubts that a fact had to outlast."""
+    match fact:
+        case Joined():
+            return (JOINING,)
+        case RolesChanged(gained=gained, lost=lost):
+            return (*(f"gained {group}" for group in gained), *(f"lost {group}" for group in lost))
+    return (fact.kind,)
 
 
 def left_open(known: Known, reading: Reading) -> Known:

@@ -69,11 +69,11 @@ class AnswerPost:
 
     def poll_if_due(self) -> int:
         """``poll``, if nobody did within ``POLL_EVERY``; a desk in trouble is asked again at the next time."""
+        if not self._store.list_index(APPROVALS, limit=1):
+            return 0
         etag, last = self._store.read_shared(POLLED)
         # A tick that is a moment early must not skip a whole turn.
         if last is not None and self._clock.now() - from_text(last["at"]) < POLL_EVERY - timedelta(seconds=30):
-            return 0
-        if not self._store.list_index(APPROVALS, limit=1):
             return 0
         with contextlib.suppress(LostRace):
             self._store.replace_shared(POLLED, {"at": to_text(self._clock.now())}, expected=etag)

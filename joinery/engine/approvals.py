@@ -113,8 +113,9 @@ class _OpenQuestion:
         if not self._at.asked:
             self._route()
         elif not self._at.number:
-            begun = self._begin_round()
-            if begun and self._run.mode == "live":
+            if not self._begin_round():
+                raise self._later(_BUSY, "whoever was to be asked cannot be asked any more; looking for another")
+            if self._run.mode == "live":
                 # Whoever answers at once makes the desk tell us; the poll finds it otherwise.
                 self._wait()
         else:

@@ -14,6 +14,7 @@ from joinery.engine.groups import GroupBook
 from joinery.engine.parking import PARKED
 from joinery.engine.partition import OPEN_RUNS
 from joinery.engine.pauses import PauseBoard
+from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import Clock, Document, MessageQueue, StateStore
 from joinery.engine.seals import SEALED
 from joinery.engine.sweeps import SWEPT
@@ -47,6 +48,7 @@ class Health:
     queue: MessageQueue
     groups: GroupBook
     pauses: PauseBoard
+    policies: PolicyBook
     clock: Clock
     #: Of the subscriptions that this process would make.
     fingerprint: str
@@ -91,6 +93,7 @@ class Health:
                 "groups_missing": list(self.groups.missing()) if not waiting_for else [],
             },
             "paused": dict(self.pauses.read().reasons),
+            "policy_waits": list(self.policies.waits()),
         }
         return not waiting_for, document
 

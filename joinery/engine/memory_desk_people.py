@@ -53,10 +53,21 @@ class DeskUsers:
         if user.directory_id and not same(user.directory_id, order.person.id):
             raise Refused(f"user {user.id} belongs to another directory account")
         wanted = self._fields(order.person)
+        if user.directory_id and user.address and order.person.address and not same(user.address, order.person.address):
+            self._take_agent_along(user.address, order.person)
         how = "updated" if any(getattr(user, name) != value for name, value in wanted.items()) else "found"
         for name, value in wanted.items():
             setattr(user, name, value)
         return UserRef(id=user.id, how=how)
+
+    def _take_agent_along(self, old: str, person: Person) -> None:
+        agents = [agent for agent in self._things.agents if same(agent.address, old)]
+        if (
+            len(agents) == 1
+            and self.owner_of(old, person) is None
+            and not any(same(a.address, person.address) for a in self._things.agents)
+        ):
+            agents[0].address, agents[0].name = person.address, person.name
 
     def look_up(self, order: FindUser) -> DeskUser | None:
         """The person's user, or whom an earlier run knew."""

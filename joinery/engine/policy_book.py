@@ -6,7 +6,7 @@ import contextlib
 import threading
 from datetime import datetime, timedelta
 
-from joinery.domain.edits import Rules, in_force, kept, rules_of
+from joinery.domain.edits import Rules, in_force, kept, rules_of, waiting
 from joinery.domain.moments import from_text, to_text
 from joinery.domain.policy import Policy
 from joinery.engine import codec
@@ -42,6 +42,11 @@ class PolicyBook:
                 self._take()
                 self._read_at = now
             return self._in_force
+
+    def waits(self) -> tuple[str, ...]:
+        """What of the file waits to be applied, a line each. Raises StoreUnavailable."""
+        applied = applied_rules(self._store.read_shared(RULES)[1])
+        return tuple(waiting(applied, self.written)) if applied else ()
 
     def refresh(self) -> None:
         """Somebody may have applied an edit a moment ago. Raises StoreUnavailable."""

@@ -89,6 +89,29 @@ def test_a_user_is_brought_in_line_with_the_person_and_only_once(world: World) -
     assert (world.user(user_id)["site"], world.user(user_id)["manager"]) == ("Head Office", "")
 
 
+def test_an_agent_goes_along_with_a_new_address_and_stays_the_one(world: World) -> None:
+    user_id = world.do(EnsureUser(person=ALEX)).id
+    agent_id = world.add_agent_with(ALEX.mail, "Service Desk")
+    married = ALEX.evolve(mail="alex.married@contoso.com", user_principal_name="alex.married@contoso.com").remembering(ALEX)
+    world.do(UpdateUser(person=married, user_id=user_id))
+    assert world.do(EnsureAgent(person=married)) == AgentRef(ids=(agent_id,))
+    assert world.roles(agent_id) == (("Service Desk",), True)
+
+
+@pytest.mark.parametrize("why", ["not linked", "somebody else has the address", "another has the new one"])
+def test_an_agent_of_whom_it_is_not_clear_whose_it_is_does_not_go_along(world: World, why: str) -> None:
+    user_id = world.add_user(ALEX.mail, directory_id="" if why == "not linked" else ALEX.id)
+    if why == "somebody else has the address":
+        world.add_user(ALEX.mail, directory_id=OTHER_ACCOUNT)
+    ids = [world.add_agent_with(ALEX.mail, "Service Desk")]
+    married = ALEX.evolve(mail="alex.married@contoso.com", user_principal_name="")
+    if why == "another has the new one":
+        ids.append(world.add_agent_with(married.mail))
+    world.do(UpdateUser(person=married, user_id=user_id))
+    found = world.desk.find(EnsureAgent(person=married), KEY)
+    assert [agent.id for agent in found] == ids[1:]
+
+
 def test_an_update_wakes_nobody_and_takes_no_right_away(world: World) -> None:
     user_id = world.add_user(ALEX.mail, directory_id=ALEX.id, active=False, approver=True)
     world.do(UpdateUser(person=ALEX, user_id=user_id))

@@ -16,6 +16,7 @@ from joinery.domain.person import Person
 from joinery.domain.policy import DeskPolicy
 from joinery.domain.tickets import EnsureUser, OpenTicket
 from simulators.clock import SimClock
+from simulators.door import ConnectionDropped
 from simulators.halo import create_halo
 
 KEY = "local-K5WXGZLTMVRXE4TF"
@@ -69,7 +70,10 @@ class Halo:
         if self.deaf_to and request.method == "GET":
             kept = [(name, value) for name, value in request.url.params.multi_items() if name not in self.deaf_to]
             request = httpx.Request("GET", request.url.copy_with(params=kept), headers=request.headers)
-        answer = self._wire.handle_request(request)
+        try:
+            answer = self._wire.handle_request(request)
+        except ConnectionDropped as dropped:
+            raise httpx.RemoteProtocolError("dropped") from dropped
         answer.read()
         if self.hides is not None and request.method == "GET" and request.url.path.startswith("/api/Agent/"):
             return httpx.Response(answer.status_code, json=self.hides(answer.json()))

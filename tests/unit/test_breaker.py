@@ -237,6 +237,7 @@ def test_whoever_is_held_for_one_thing_may_leave_for_another() -> None:
     for number in (0, 1):
         world.directory.change(f"p{number}", department="Sales")
         world.look(f"p{number}")
+    minutes(world, 2)
     assert [change.workflow for change in book.listed()] == ["mover"]
     leave(world, 1)
     minutes(world, 2)

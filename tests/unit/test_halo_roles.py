@@ -14,7 +14,7 @@ from halo_tenant import ALEX, ENSURE, KEY, TICKET, WITHIN, Halo, a_user
 from adapters.halo.desk import HaloServiceDesk
 from joinery.domain.policy import DeskPolicy, SiteRule
 from joinery.domain.tickets import EnsureAgent, ReadBack, SetRoles, UpdateUser
-from joinery.errors import Refused
+from joinery.errors import OutcomeUnknown, Refused
 
 OURS = ("Service Desk", "Change Manager")
 
@@ -172,3 +172,27 @@ def test_a_ticket_for_a_user_who_has_just_moved_goes_to_the_new_site(halo: Halo)
     desk.perform(UpdateUser(person=ALEX.evolve(department="Sales"), user_id=user), KEY, within=WITHIN)
     [row] = sent(halo, replace(TICKET, user_id=user), "/api/Tickets", desk)
     assert row["site_id"] == 20
+
+
+@pytest.mark.parametrize("path", ["/api/Agent", "/api/Users"])
+@pytest.mark.parametrize("fault", ["lost_response", "lost_request"])
+def test_an_agent_that_goes_along_survives_every_lost_call(path: str, fault: str) -> None:
+    halo = Halo()
+    user = halo.desk.perform(ENSURE, KEY, within=WITHIN).id
+    agent = an_agent(halo, "Service Desk")
+    order = UpdateUser(person=ALEX.evolve(mail="alex.married@contoso.com", user_principal_name="alex.married@contoso.com"), user_id=user)
+    halo.http.put("/_faults", json=[{"match": {"method": "POST", "path": path}, "fault": fault}])
+    with pytest.raises(OutcomeUnknown):
+        halo.desk.perform(order, KEY, within=WITHIN)
+    assert done(halo, order).ok
+    assert (halo.get(f"/Agent/{agent}")["email"], len(halo.get(f"/Agent/{agent}")["roles"])) == ("alex.married@contoso.com", 1)
+
+
+def test_a_new_address_costs_a_look_for_an_agent_and_no_more_where_there_is_none(halo: Halo) -> None:
+    user = halo.desk.perform(ENSURE, KEY, within=WITHIN).id
+    order = UpdateUser(person=ALEX.evolve(mail="alex.married@contoso.com"), user_id=user)
+    assert halo.calls(lambda: halo.desk.perform(order, KEY, within=WITHIN)) == [
+        f"GET /api/Users/{user}",
+        "GET /api/Agent",
+        "POST /api/Users",
+    ]

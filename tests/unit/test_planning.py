@@ -9,11 +9,14 @@ from datetime import timedelta
 
 import pytest
 
-from joinery.domain.events import Left, LeftHow
+from joinery.cli.orders import run_lines
+from joinery.domain.events import Left, LeftHow, Moved
 from joinery.domain.guard import Verdict
-from joinery.domain.person import Absence, Person, Sighting
+from joinery.domain.person import Absence, Manager, Person, Sighting
 from joinery.domain.policy import BreakerPolicy, Policy, Ring, WorkflowPolicy
-from joinery.domain.tickets import OpenTicket
+from joinery.domain.tickets import EnsureApprover, OpenTicket, SetRoles
+from joinery.engine.context import Context
+from joinery.engine.recipes import workflow
 from joinery.engine.retry import EngineTiming
 from joinery.planning import Planner, StoredDirectory
 from joinery.testing import DEPLOYMENT, TENANT, World, everyone, person
@@ -121,6 +124,33 @@ def test_an_open_run_that_a_fact_would_meet_is_named_with_what_becomes_of_it() -
     world.pass_time(minutes=5)
     plan = planner(world).plan(ADA, ada(world).evolve(account_enabled=False))
     assert [list((run.meets or {}).values()) for run in plan.runs] == [["supersede"]]
+
+
+def test_a_recipe_that_waits_is_lived_through_and_its_waits_are_told() -> None:
+    @workflow(version=1)
+    def mover(ctx: Context) -> None:
+        ctx.sleep_until("the old access ends", ctx.now() + timedelta(days=14))
+
+    world = world_with_ada()
+    those: dict[type, object] = {**CATALOGUE, Moved: mover}
+    plan = replace(planner(world), catalogue=those).plan(ADA, ada(world).evolve(department="Sales"))  # type: ignore[arg-type]
+    assert [round((wait.until - world.clock.now()) / timedelta(days=1)) for wait in plan.runs[0].waits] == [14]
+    assert plan.runs[0].trouble == ""
+
+
+def test_a_role_that_needs_approval_is_planned_with_whom_it_asks_and_what_follows() -> None:
+    world = world_with_ada()
+    world.put(person("boss"))
+    world.look("boss")
+    boss = Manager(id="boss", display_name="Boss", mail="boss@contoso.example")
+    plan = planner(world).plan(ADA, ada(world).evolve(manager=boss, groups=frozenset({"ITSM-ChangeManagers"})))
+    run = next(run for run in plan.runs if run.workflow == "role_change")
+    orders = [step.order for step in run.steps]
+    assert [order.person.id for order in orders if isinstance(order, EnsureApprover)] == ["boss"]
+    assert [order.roles for order in orders if isinstance(order, SetRoles)][-1] == ("Change Manager",)
+    said = "\n".join(run_lines(run, world.policy))
+    assert "approver Boss <boss@contoso.example>" in said and "reminded after 8 h of working time" in said
+    assert world.desk.tickets == [ticket for ticket in world.desk.tickets if ticket.kind == "onboarding"]
 
 
 def test_a_plan_takes_well_under_a_second() -> None:

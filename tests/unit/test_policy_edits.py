@@ -76,8 +76,9 @@ def test_a_new_role_group_starts_nothing_until_it_is_applied_and_then_exactly_it
     policy = edited(everyone(), NEW=NEW)
     restart(world, policy)
     look_at_all(world, "ada", "ben", "eve")
+    assert world.app.health()[1]["policy_waits"] == ["[roles] NEW: new, gives Problem Manager, without approval"]
     # Somebody in the new group changes in another way meanwhile: the baseline moves, and must not take the group in.
-    world.directory.change("ben", display_name="Ben B")
+    world.directory.change("ben", employee_type="Worker")
     look_at_all(world, "ben")
     assert started(world) == []
     apply(world.store, policy, world.clock)
@@ -87,6 +88,7 @@ def test_a_new_role_group_starts_nothing_until_it_is_applied_and_then_exactly_it
     assert world.store.list_index(WANTED) == ()
     look_at_all(world, "ada", "ben", "eve")
     assert len(started(world)) == 2
+    assert world.app.health()[1]["policy_waits"] == []
 
 
 def test_changes_of_people_go_on_by_the_rules_in_force_while_an_edit_waits() -> None:

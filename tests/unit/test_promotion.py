@@ -122,6 +122,7 @@ def test_the_next_change_after_a_promoted_one_acts_by_the_ring() -> None:
     work_here(world, "ada")
     world.directory.change("ada", department="Sales")
     world.look("ada")
+    minutes(world, 3)
     promote(world)
     world.app.promotions.decide(ADA, "mover", Promotion.RUN)
     minutes(world, 3)

@@ -460,6 +460,25 @@ def test_what_the_new_manager_approves_goes_on() -> None:
     assert roles(world) == ("Change Manager", "Service Desk")
 
 
+def test_two_groups_with_one_role_and_two_moves_one_after_the_other_are_each_asked_about_on_their_own_ticket() -> None:
+    asked = RolePolicy(role="Change Manager", approval=("manager",))
+    world = working(World(replace(everyone(), roles={CHANGES: asked, ADMINS: asked})))
+    gains(world, CHANGES, ADMINS)
+    for request in requests(world):
+        answers(world, True, ticket=request)
+    for department in ("Legal", "Sales"):
+        world.directory.change("ada", department=department)
+        world.look("ada")
+        world.pass_time(minutes=20)
+        ticket = [one for one in world.desk.tickets if one.kind == "move"][-1]
+        for _ in (CHANGES, ADMINS):
+            answers(world, True, ticket=ticket)
+    assert [status for _, status in statuses(world)] == ["verified"] * 4
+    assert len({(note.key, note.ticket_id) for note in world.desk.notes}) == len({note.key for note in world.desk.notes})
+    world.pass_time(days=60)
+    assert roles(world) == ("Change Manager",)
+
+
 # --- what ends by its date
 
 
