@@ -328,7 +328,7 @@ class Local:
 
     def start(self) -> None:
         """Begin to handle messages and to run timers; health says when the start-up sweep is through."""
-        self.parts.app.starting()
+        self.parts.app.starting(alone=self.parts.settings.store == "sqlite")
         self.host.start({self.parts.engine.name: self.parts.engine})
 
     def close(self) -> None:

@@ -349,14 +349,15 @@ class App:
         """Ready or not, and the counters. Never raises."""
         return self.vitals.report()
 
-    def starting(self) -> None:
+    def starting(self, *, alone: bool) -> None:
         """A local host calls this at its start: from now on health waits for the start-up sweep.
 
-        Nobody else is in the middle of a commit then, so index rows that a crash left behind go at once.
+        ``alone``: nobody else uses the store. Then nobody is in the middle of a commit, and index rows that a crash left behind go at once.
         """
         etag, _ = self.store.read_shared(STARTED)
         self.store.replace_shared(STARTED, {"at": to_text(self.clock.now())}, expected=etag)
-        self.sweeper.tidy(older_than=timedelta(0))
+        if alone:
+            self.sweeper.tidy(older_than=timedelta(0))
 
 
 def _merged(first: Envelope, second: Envelope) -> Envelope:

@@ -33,7 +33,7 @@ _BESIDE = ("", "-wal", "-shm", "-journal")
 
 def backup(data: str | None, target: Path) -> int:
     """Copy what ``joinery up`` keeps, while it runs. Raises ConfigurationError; then nothing is left behind."""
-    folder: Path = settings_from(data=data).data
+    folder = _files_only(settings_from(data=data)).data
     if not (folder / STATE).is_file():
         raise finding(str(folder.absolute()), f"holds no {STATE}", "Name the data folder with --data.")
     if target.exists() or target.is_symlink():
@@ -58,9 +58,17 @@ def backup(data: str | None, target: Path) -> int:
     return WELL
 
 
+def _files_only(settings: Any) -> Any:
+    """The settings, where the state lies in files. A backup without the state would be believed until it is needed."""
+    if settings.store != "sqlite":
+        remedy = "Copy the storage account with the tools of its vendor; or unset JOINERY_STORE to copy the files of a data folder."
+        raise finding("JOINERY_STORE", f"is {settings.store!r}, and only files are copied", remedy)
+    return settings
+
+
 def restore(data: str | None, source: Path) -> int:
     """Put a backup into a data folder that holds no state. Raises ConfigurationError; then the folder is as it was."""
-    settings = settings_from(data=data)
+    settings = _files_only(settings_from(data=data))
     manifest = _checked(source)
     folder: Path = settings.data
     with held(folder, "restore", "up", "stand-ins"):

@@ -230,3 +230,13 @@ def test_a_backup_is_one_moment_of_state_and_queue_together(tmp_path: Path, sour
         assert done.returncode == 2 and "locked" in done.stderr, done.stderr
     it.end()
     assert not (tmp_path / "backup").exists()
+
+
+def test_a_state_that_lies_elsewhere_is_not_believed_to_be_backed_up(tmp_path: Path, source: Path) -> None:
+    tables = {"JOINERY_STORE": "tables", "JOINERY_TABLES_CONNECTION": "UseDevelopmentStorage=true"}
+    it = Product.lay_out(tmp_path, settings=tables)
+    for command in (["backup", str(tmp_path / "backup")], ["restore", str(source)]):
+        done = it.command(*command)
+        assert done.returncode == 2 and "JOINERY_STORE: is 'tables'" in done.stderr, done.stderr
+    it.end()
+    assert not (tmp_path / "backup").exists()

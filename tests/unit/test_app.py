@@ -144,7 +144,7 @@ def test_health_waits_for_both_subscriptions_and_the_start_up_sweep() -> None:
     world.app.sweep()
     assert world.app.health()[0]
     world.clock.advance(seconds=1)
-    world.app.starting()
+    world.app.starting(alone=True)
     assert not world.app.health()[0]
     world.clock.advance(seconds=1)
     world.app.sweep()

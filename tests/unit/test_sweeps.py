@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from joinery.domain.moments import to_text
 from joinery.engine.envelope import EnvelopeKind, person_subject
 from joinery.engine.partition import OPEN_RUNS
 from joinery.engine.ports import DeltaPage, LinkExpired, Outgoing
@@ -222,3 +223,13 @@ def test_a_young_row_without_its_commit_is_left_for_the_commit_that_may_still_co
     world.clock.advance(timedelta(minutes=2))
     world.app.tick()
     assert not world.store.list_index("due")
+
+
+def test_a_start_drops_a_fresh_row_only_where_nobody_else_can_be_in_the_middle_of_its_commit() -> None:
+    world = World()
+    row = ("local|person:ada|000001", {"id": "x", "at": to_text(world.clock.now() - timedelta(seconds=1))})
+    world.store.put_index(OPEN_RUNS, *row)
+    world.app.starting(alone=False)
+    assert [one.name for one in world.store.list_index(OPEN_RUNS)] == [row[0]]
+    world.app.starting(alone=True)
+    assert not world.store.list_index(OPEN_RUNS)
