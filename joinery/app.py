@@ -172,7 +172,7 @@ class App:
             self._park(body, reason="the envelope belongs to another tenant", remedy=remedy)
             return
         try:
-            self._handle(envelope)
+            self._handle(envelope, enqueued_at)
         except StoreUnavailable as error:
             self._put_back(envelope, enqueued_at, STORE_PAUSE * 2 ** min(envelope.attempt, 6), error)
         except LostRace as error:
@@ -202,11 +202,11 @@ class App:
                 envelope.refused(), enqueued_at, min(REFUSED.wait_initial * 2 ** min(envelope.refusals, 5), REFUSED.wait_max), error
             )
 
-    def _handle(self, envelope: Envelope) -> None:
+    def _handle(self, envelope: Envelope, enqueued_at: datetime | None) -> None:
         if envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.WAKE) and envelope.subject.startswith("person:"):
             for race in range(_RACES):
                 try:
-                    self.dispatcher.handle(envelope)
+                    self.dispatcher.handle(envelope, enqueued_at=enqueued_at)
                     return
                 except LostRace:
                     if race == _RACES - 1:

@@ -27,7 +27,7 @@ from joinery.engine.ports import Clock, Directory, Document, StateStore
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
-from joinery.errors import Refused, StoreUnavailable, TryLater
+from joinery.errors import QueueUnavailable, Refused, StoreUnavailable, TryLater
 
 #: A wake that comes this much too early is sent once more, each time for a later moment, and so often at most: then it is the tick's.
 _EARLY, _EARLY_TIMES = timedelta(seconds=5), 4
@@ -55,8 +55,11 @@ class Dispatcher:
     timing: EngineTiming
     deployment: str
 
-    def handle(self, envelope: Envelope) -> None:
-        """Handle a ``look`` or a ``wake``. Raises TryLater or Refused from the directory, LostRace, StoreUnavailable."""
+    def handle(self, envelope: Envelope, *, enqueued_at: datetime | None = None) -> None:
+        """Handle a ``look`` or a ``wake``, ``enqueued_at`` by the bus's clock.
+
+        Raises TryLater or Refused from the directory, LostRace, StoreUnavailable.
+        """
         stop_at = self.clock.monotonic() + self.timing.work_budget.total_seconds()
         partition = self.open_partition(envelope.session_id)
         if partition.is_new and envelope.kind is EnvelopeKind.WAKE:
@@ -65,7 +68,7 @@ class Dispatcher:
         trouble: TryLater | Refused | None = None
         if envelope.kind is EnvelopeKind.LOOK or (again is not None and again <= self.clock.now()):
             try:
-                self._look(partition, envelope)
+                self._look(partition, envelope, enqueued_at)
             except StoreUnavailable:
                 raise
             except (TryLater, Refused) as error:
@@ -83,8 +86,10 @@ class Dispatcher:
 
     # --- look and decide ---
 
-    def _look(self, partition: Partition, envelope: Envelope) -> None:
+    def _look(self, partition: Partition, envelope: Envelope, enqueued_at: datetime | None) -> None:
         ids = self.groups.ids()
+        # Evidence is as old as the question: what is seen may have been so then, and not any more when the answer comes.
+        asked_at = self.clock.now()
         sighting = self.directory.look(envelope.subject_id, ids.values())
         if isinstance(sighting, Person):
             names = {identity: name for name, identity in ids.items()}
@@ -100,13 +105,25 @@ class Dispatcher:
             return
         before = partition.head.to_document()
         explained = self._explains(partition, sighting)
-        self._decide(partition, sighting, envelope)
+        self._decide(partition, sighting, envelope, asked_at)
         self._remember_groups(partition, head.known.seen, sighting, ids)
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
         if envelope.kind is EnvelopeKind.LOOK and not envelope.again and not explained and partition.head.look_again_at is None:
-            # By message, not by the head: most hints that show nothing new are repeats, and those shall cost no write.
-            partition.send_look(self.clock.now() + self._second_look)
+            self._look_once_more(partition, enqueued_at)
+
+    def _look_once_more(self, partition: Partition, enqueued_at: datetime | None) -> None:
+        """By message, not by the head: most hints that show nothing new are repeats, and those shall cost no write.
+
+        The message waits on the bus's clock. Where the bus does not take it, or not for certain, the head remembers: the hint put back
+        would bring one more message each time.
+        """
+        now = self.clock.now()
+        try:
+            partition.send_look(max(now, enqueued_at or now) + self._second_look)
+        except QueueUnavailable:
+            partition.head = replace(partition.head, look_again_at=now + self._second_look)
+            partition.commit()
 
     def _explains(self, partition: Partition, sighting: Sighting) -> bool:
         """Whether a look shows what a hint was about: something new, and not what may be older than what a look a moment ago showed.
@@ -119,8 +136,7 @@ class Dispatcher:
             partition.head = replace(partition.head, changed_at=now)
         return news and (changed_at is None or now - changed_at >= self.policy.timing.flap_window)
 
-    def _decide(self, partition: Partition, sighting: Sighting, envelope: Envelope) -> None:
-        now = self.clock.now()
+    def _decide(self, partition: Partition, sighting: Sighting, envelope: Envelope, now: datetime) -> None:
         head = partition.head
         known = head.known
         person = sighting if isinstance(sighting, Person) else known.seen

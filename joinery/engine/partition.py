@@ -282,7 +282,7 @@ class Partition:
         return mark
 
     def send_look(self, moment: datetime) -> None:
-        """Send ourselves a second look for this moment. Raises QueueUnavailable: whoever handles the hint has to see to it."""
+        """Send ourselves a second look for this moment. Raises QueueUnavailable; it may then have been sent all the same."""
         if self._queue is not None:
             tenant, _, subject = self.name.partition("|")
             look = Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause="second look", at=self.clock.now(), again=True)

@@ -171,6 +171,9 @@ def _judge_person(outcome: Outcome, character: Character, verdict: Verdict, expl
             verdict.wrong.append(f"{identity}: there is a user, and nothing had happened that asks for one")
     for run in memory.runs:
         if run["status"] == "open" and held:
+            # What was asked for before they were none of our business is looked up when they are again.
+            keys = {step["key"] for step in memory.steps.get(run["seq"], []) if step["key"]}
+            explained |= {ticket.id for ticket in outcome.desk.tickets if ticket.key in keys}
             continue
         _judge_run(outcome, identity, memory, run, verdict, explained)
     _judge_desk(outcome, character, memory, verdict)
@@ -288,6 +291,9 @@ def _found_and_marked(outcome: Outcome, memory: _Memory, name: str, ticket: str,
         # The ticket takes no notes: whoever reads the alert is told all the same.
         verdict.late_twins += 1
         return
+    if not marks and _leapt(outcome, max(late) - FOUND_WITHIN, max(late)):
+        # By every clock that the worker has, the time in which it could land was over.
+        return
     if not marks or not told:
         verdict.duplicated.append(f"{name}: ticket {ticket} is one too many, landed late, and was not marked")
         return
@@ -297,6 +303,12 @@ def _found_and_marked(outcome: Outcome, memory: _Memory, name: str, ticket: str,
         verdict.duplicated.append(f"{name}: ticket {ticket} landed at {max(late):.0f} s and was marked only at {marked_at:.0f} s")
         return
     verdict.late_twins += 1
+
+
+def _leapt(outcome: Outcome, since: float, until: float) -> bool:
+    """Whether the worker's clock leapt ahead in that time: a jump began that is ahead, or one ended that is behind."""
+    jumps = [fault for fault in outcome.history.faults if fault.kind == f.CLOCK_JUMP]
+    return any(since <= (fault.at if fault.much > 0 else fault.end) <= until for fault in jumps)
 
 
 def _hindered(outcome: Outcome, since: float) -> float:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from joinery.domain.person import Sighting
 from joinery.domain.policy import Ring, WorkflowPolicy
-from joinery.engine.envelope import EnvelopeKind, person_subject
+from joinery.engine.envelope import Envelope, EnvelopeKind, person_subject
 from joinery.engine.journal import whole_head
 from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore
 from joinery.engine.ports import Commit
 from joinery.engine.retry import EngineTiming
 from joinery.errors import LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
-from joinery.testing import World, everyone, person
+from joinery.testing import TENANT, World, everyone, person
 
 ADA = person("ada", groups=("ITSM-NewJoiner",))
 
@@ -484,3 +485,57 @@ def test_a_change_that_the_first_look_does_not_show_is_seen_at_the_second() -> N
     assert statuses(world) == []
     world.pass_time(minutes=2)
     assert statuses(world) == [("leaver", "verified")]
+
+
+def test_the_second_look_is_remembered_where_the_bus_does_not_take_it() -> None:
+    """Put back, the hint would leave one more message each time that the bus took it and did not say so."""
+    world = World()
+    world.put(person("ada"))
+    world.look("ada")
+    world.pass_time(minutes=2)
+    world.directory.stale_looks("ada")
+    world.directory.change("ada", account_enabled=False)
+    world.queue.unavailable = True
+    sent = len(world.queue.sent)
+    world.app.handle(
+        Envelope(tenant=TENANT, subject=person_subject("ada"), kind=EnvelopeKind.LOOK, cause="test", at=world.clock.now()).encode()
+    )
+    assert len(world.queue.sent) == sent
+    world.queue.unavailable = False
+    world.clock.advance(minutes=2)
+    world.app.tick()
+    world.work()
+    assert statuses(world) == [("leaver", "verified")]
+
+
+def test_the_second_look_waits_on_the_clock_of_the_bus_where_ours_is_behind() -> None:
+    world = World()
+    world.put(person("ada"))
+    world.look("ada")
+    world.pass_time(minutes=20)
+    ahead = world.clock.now() + timedelta(hours=1)
+    look = Envelope(tenant=TENANT, subject=person_subject("ada"), kind=EnvelopeKind.LOOK, cause="test", at=world.clock.now())
+    world.app.handle(look.encode(), enqueued_at=ahead)
+    assert world.queue.sent[-1].not_before == ahead + world.policy.timing.second_look
+
+
+def test_evidence_is_as_old_as_the_question_however_long_the_answer_takes() -> None:
+    """An answer that says "joiner" may have been true when it was asked for, and not any more when it is read."""
+
+    world = World()
+    quick = world.directory.look
+
+    def slow(person_id: str, groups: Iterable[str]) -> Sighting:
+        seen = quick(person_id, groups)
+        world.clock.advance(seconds=50)
+        return seen
+
+    world.directory.look = slow  # type: ignore[method-assign]  # slow from now on
+    world.put(ADA)
+    hint = Envelope(tenant=TENANT, subject=person_subject("ada"), kind=EnvelopeKind.LOOK, cause="test", at=world.clock.now()).encode()
+    world.app.handle(hint)
+    world.clock.advance(seconds=5)
+    world.app.handle(hint)
+    assert world.runs() == [], "the second question was put 55 seconds after the first"
+    world.app.handle(hint)
+    assert statuses(world) == [("joiner", "verified")]
