@@ -8,7 +8,7 @@ taken away again. A user of somebody who has left is deactivated wherever a late
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from joinery.domain.changes import Stage
 from joinery.domain.guard import Pauses
@@ -72,6 +72,10 @@ class LateChecks:
             # The run may yet adopt what we would call a stray.
             partition.save_check(replace(check, due=self._clock.now() + self._timing.twin_check_after))
             return
+        if (visible_at := self._notes_visible_at(check)) is not None and self._clock.now() < visible_at:
+            # A note of an earlier try may be on its way, and would be written twice.
+            partition.save_check(replace(check, due=visible_at))
+            return
         found = self._desk.find(order, check.key)
         ids = [str(getattr(result, "id", "")) for result in found]
         unmarked: list[str] = []
@@ -86,6 +90,10 @@ class LateChecks:
             adopted = isinstance(order, OpenTicket) and check.ours not in ids
             ours = check.ours if check.ours is None or adopted else (ids or [check.ours])[0]
             others = [(identity, result) for identity, result in zip(ids, found, strict=True) if identity != ours]
+            if others:
+                check = replace(check, notes_until=self._clock.now() + self._timing.call_deadline)
+                partition.save_check(check)
+                partition.commit()
             for identity, result in others:
                 if isinstance(result, TicketRef) and not self._mark(check, identity, ours=ours):
                     unmarked.append(identity)
@@ -160,7 +168,12 @@ class LateChecks:
             partition.alert(f"nobody could look for twins: {error}", run=check.run, step=check.step)
             partition.drop_check(check)
             return
-        partition.save_check(replace(check, due=decision.at, tries=check.tries + 1, first_tried_at=first))
+        due = max(decision.at, self._notes_visible_at(check) or decision.at)
+        partition.save_check(replace(check, due=due, tries=check.tries + 1, first_tried_at=first))
+
+    def _notes_visible_at(self, check: Check) -> datetime | None:
+        """When every note that a try may have sent can be found."""
+        return check.notes_until + 2 * self._desk.search_lag if check.notes_until is not None else None
 
 
 def _still_open(partition: Partition, check: Check) -> bool:

@@ -156,6 +156,8 @@ class Check:
     #: For a write: what the desk answered, and whether it was found undone.
     result: Document | None = None
     undone: bool = False
+    #: Notes on twins were about to be written: none of those calls may start after this moment.
+    notes_until: datetime | None = None
     tries: int = 0
     first_tried_at: datetime | None = None
 

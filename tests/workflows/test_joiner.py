@@ -113,6 +113,22 @@ def test_an_index_that_lags_longer_than_we_wait_makes_a_twin_that_is_found_and_m
     assert len(alerts(world)) == 1
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["the answer is lost", "it lands late"])
+def test_a_note_on_a_twin_whose_outcome_is_unknown_is_looked_for_before_it_is_written_again(late: bool) -> None:
+    world = World()
+    world.desk.index_lag = timedelta(seconds=60)
+    world.desk.fail(OutcomeUnknown("the connection dropped"), asks=OpenTicket, after_effect=True)
+    joined(world, minutes=14)
+    if late:
+        world.desk.land_late(timedelta(seconds=8), asks=AddNote)
+    else:
+        world.desk.fail(OutcomeUnknown("the connection dropped"), asks=AddNote, after_effect=True)
+    world.pass_time(minutes=30)
+    world.desk.find(EnsureUser(person=ada()), "whatever is late has landed by now")
+    assert len([note for note in world.desk.notes if "twin" in note.text]) == 1
+    assert len(alerts(world)) == 1
+
+
 @pytest.mark.parametrize("what", CREATES)
 def test_answers_of_try_later_are_weathered_with_growing_pauses(what: type) -> None:
     world = World()
