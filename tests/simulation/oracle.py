@@ -167,7 +167,8 @@ def _judge_person(outcome: Outcome, character: Character, verdict: Verdict, expl
     ends = possible_ends(character, outcome.history.faults, outcome.ended_at)
     verdict.people += 1
     verdict.certain += len({(end.joins, end.leaves, end.stage) for end in ends}) == 1
-    held = _is_alone(outcome, character) and all(run["waiting_for"].startswith("held: ") for run in memory.runs if run["status"] == "open")
+    # Held, or not even that yet: it waits for an answer, and is held when that is due.
+    held = _is_alone(outcome, character) and all(run["waiting_for"] for run in memory.runs if run["status"] == "open")
     if memory.open_rows and not held:
         verdict.lost.append(f"{identity}: still open: {', '.join(memory.open_rows)}")
     _decided(identity, memory, ends, verdict)
