@@ -120,7 +120,9 @@ def _nothing_left_behind(outcome: Outcome, verdict: Verdict) -> None:
         verdict.lost.append("it never came to rest")
     # Whoever is none of our business any more may have a run that is held, and that asks again every hour.
     held = {f"local|person:{one.id}" for one in outcome.history.story.people if _is_alone(outcome, one)}
-    if outcome.waiting or outcome.dead or (outcome.scheduled and not held):
+    # A reminder that is not needed any more still comes, and finds nothing to do.
+    reminders = any(asked_for(one) for one in outcome.history.story.people)
+    if outcome.waiting or outcome.dead or (outcome.scheduled and not held and not reminders):
         verdict.lost.append(f"the queue still holds {outcome.waiting} messages, {outcome.scheduled} scheduled, {outcome.dead} dead")
     for index in ("due", "open-runs"):
         for key in outcome.indexes.get(index, {}):
