@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,9 +53,7 @@ def test_a_plan_says_what_would_happen_and_what_happens_then_is_what_it_said(up:
     one = made(up, "Petra Planned")
     up.world.add(one)
     joined(up, one)
-    began = time.monotonic()
     said = run(up, "plan", "--person", one.id, "--disable")
-    took = time.monotonic() - began
     assert "leaver would run" in said and "ticket   Offboarding: Petra Planned" in said and "[ ] Hand over" in said
     planned = json.loads(run(up, "plan", "--person", one.mail, "--disable", "--json"))
     assert up.world.users_of(one)[0]["inactive"] is False, "it only looked"
@@ -65,7 +62,6 @@ def test_a_plan_says_what_would_happen_and_what_happens_then_is_what_it_said(up:
     (run_of,) = planned["runs"]
     order = next(step["order"] for step in run_of["steps"] if step["asks"] == "OpenTicket")
     assert ticket["summary"].startswith(order["summary"])
-    assert took < 10, "with the start of an interpreter on a busy machine; the plan itself takes milliseconds"
     assert "is 'shoe=3'" in run(up, "plan", "--person", one.id, "--set", "shoe=3", code=2)
     assert "in no rule of the policy" in run(up, "plan", "--person", one.id, "--add-group", "Choir", code=2)
     assert "nobody is known" in run(up, "plan", "--person", "nobody@contoso.example", code=1)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from joinery.domain.events import Moved
@@ -122,6 +122,7 @@ class Racing:
         return self._inner.replace_shared(*args, **kwargs)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcdef"), max_size=6), st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6), st.integers(1, 5))
 def test_two_workers_never_take_the_last_slot_both(others: list[str], mine: list[str], limit: int) -> None:
     store, clock = MemoryStateStore(), FakeClock()

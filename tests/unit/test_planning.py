@@ -156,6 +156,7 @@ def test_a_role_that_needs_approval_is_planned_with_whom_it_asks_and_what_follow
 def test_a_plan_takes_well_under_a_second() -> None:
     world = world_with_ada()
     sighting: Sighting = ada(world).evolve(account_enabled=False)
-    began = time.perf_counter()
+    # Its own work, on a machine that may have much else to do.
+    began = time.process_time()
     planner(world).plan(ADA, sighting)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
