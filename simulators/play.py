@@ -1,4 +1,4 @@
-"""A day at Contoso, played through the public APIs of the stand-ins: people join and leave, and one answer gets lost.
+"""A day at Contoso, played through the public APIs of the stand-ins: people join and leave, somebody asks for a role, and an answer gets lost.
 
 The play knows the two addresses and nothing of Joinery. Which day it is, and who is still there to leave, it reads from
 the pretend Graph, so that the next start goes on with another day.
@@ -7,6 +7,7 @@ the pretend Graph, so that the next start goes on with another day.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
@@ -15,7 +16,7 @@ from typing import Any
 import httpx
 
 from simulators.company import BREAK_GLASS, OFFICES, address_of, new_account
-from simulators.driver import GraphDriver, HaloDriver
+from simulators.driver import GraphDriver, HaloDriver, PortalDriver
 
 #: Invented names; 23 and 29 share no factor, so that 667 pairs come before one repeats.
 _FIRST = (
@@ -37,9 +38,13 @@ _POSTS = (
 #: Marks the people of the play: the day and their place in it.
 _EMPLOYEE_ID = re.compile(r"D(\d+)-\d+")
 _AGENTS = "ITSM-ServiceDesk"
+#: How many accounts are disabled at once on the first day, and in which department. Later days have no such wave: the company is small.
+_WAVE, _STRUCK = 6, "Sales"
+#: Longest wait of a manager for a question, and how often they look: seconds.
+_ASKED_MAX, _LOOKS = 30.0, 0.2
 #: The employee id of the head of the seeded company: with nobody who has it there is no company to play with.
 _HEAD = "C1001"
-_FIELDS = "id,displayName,userPrincipalName,employeeId,department,jobTitle,accountEnabled"
+_FIELDS = "id,displayName,userPrincipalName,mail,employeeId,department,jobTitle,accountEnabled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +54,11 @@ class Expected:
     person_id: str
     name: str
     workflow: str | None
+    #: Somebody has to answer a question before it ends, and has not done so yet.
+    asks: bool = False
+    #: Role that they have at the end, and the roles of their agents just before the answer.
+    role: str = ""
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +72,20 @@ class Act:
 class Play:
     """One day. Raises httpx.HTTPError where a stand-in does not answer."""
 
-    def __init__(self, graph_url: str, halo_url: str, *, joiner_group: str = "ITSM-NewJoiner") -> None:
+    def __init__(
+        self,
+        graph_url: str,
+        halo_url: str,
+        *,
+        joiner_group: str = "ITSM-NewJoiner",
+        role_group: str = "ITSM-ChangeManagers",
+        role: str = "Change Manager",
+    ) -> None:
+        """``role_group`` stands for ``role``, which the manager has to approve; nobody asks for one where it is empty."""
         self._graph = GraphDriver(graph_url)
         self._halo = HaloDriver(halo_url)
         self._joiner_group = joiner_group
+        self._role_group, self._role = role_group, role
         self._people = self._read_people()
         #: 1 for the first day.
         self.day = 1 + max((self._day_of(one) for one in self._people), default=0)
@@ -83,15 +103,18 @@ class Play:
         return "A first day" if self.day == 1 else f"Day {self.day}"
 
     def perform(self, tell: Callable[[str], None], pause: Callable[[list[Expected]], bool]) -> list[Expected]:
-        """Play every act: its title goes to ``tell``, then it happens, then ``pause`` (True ends the play). Returns what may be expected."""
-        expected: list[Expected] = []
+        """Play every act: its title goes to ``tell``, then it happens, then ``pause`` (True ends the play).
+
+        Returns what may be expected at the end; what a later act says of the same takes the place of what an earlier one said.
+        """
+        expected: dict[tuple[str, str | None], Expected] = {}
         for act in self.acts:
             tell(act.title)
             happened = act.do()
-            expected += happened
+            expected |= {(one.person_id, one.workflow): one for one in happened}
             if pause(happened):
                 break
-        return expected
+        return list(expected.values())
 
     def close(self) -> None:
         """Close the connections."""
@@ -176,15 +199,57 @@ class Play:
             do=lambda: self._name_manager(second, heads[1]["id"]),
         )
         ordinary = [one for one in leavers if one is not agent and one["id"] not in agents]
-        if ordinary:
-            gone = ordinary[self.day * 11 % len(ordinary)]
+        # Whoever joined on an earlier day stays as long as somebody else is there to leave.
+        staff = [one for one in ordinary if not self._day_of(one)] or ordinary
+        gone = staff[self.day * 11 % len(staff)] if staff else None
+        ordinary = [one for one in ordinary if one is not gone]
+        yield from self._request(ordinary)
+        if gone is not None:
             yield Act(title=f"IT: {gone['displayName']} has left; the account is deleted", do=lambda: self._delete(gone))
+        struck = [one for one in ordinary if one["department"] == _STRUCK][:_WAVE] if self.day == 1 else []
+        if len(struck) == _WAVE:
+            yield Act(
+                title=f"HR: a wrong list disables {len(struck)} accounts of {_STRUCK} at once; how many of these people shall leave?",
+                do=lambda: [leaver for one in struck for leaver in self._disable(one)],
+            )
+
+    def _request(self, ordinary: list[dict[str, Any]]) -> Iterator[Act]:
+        """Somebody without a role is to get one, and their manager is asked; takes them off the list."""
+        found = self._candidate(ordinary) if self._role_group else None
+        if found is None:
+            return
+        one, manager = found
+        ordinary.remove(one)
+        yield Act(
+            title=f"IT: {one['displayName']} is added to {self._role_group}; the role has to be approved first",
+            do=lambda: [self._ask_for_role(one)],
+        )
+        yield Act(
+            title=f"Halo: {manager['displayName']}, the manager, signs in and approves",
+            do=lambda: self._approve(one, manager),
+        )
+
+    def _candidate(self, ordinary: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Somebody who is no agent, and their manager; people of IT come first."""
+        members = self._members(self._role_group)
+        there = [one for one in ordinary if one["department"] != _STRUCK and one["id"] not in members]
+        for one in sorted(there, key=lambda one: bool(one["department"] != "IT")):
+            manager = self._manager_of(one)
+            if manager is not None and not self._halo.roles_of(str(one["mail"])):
+                return one, manager
+        return None
 
     def _members(self, group: str) -> set[str]:
         group_id = self._graph.group_id(group)
         if group_id is None:
             return set()
         return {str(member["id"]) for member in self._graph.call("GET", f"/groups/{group_id}/members?$select=id&$top=999")["value"]}
+
+    def _manager_of(self, person: dict[str, Any]) -> dict[str, Any] | None:
+        """Their manager, if that one works here."""
+        answer = self._graph.call("GET", f"/users/{person['id']}?$select=id&$expand=manager")
+        manager = (answer.get("manager") or {}).get("id")
+        return next((one for one in self._people if one["id"] == manager and one["accountEnabled"]), None)
 
     def _join(self, name: str, place: int, post: tuple[str, str], *, manager: str | None) -> Expected:
         body = new_account(
@@ -227,6 +292,30 @@ class Play:
     def _delete(self, person: dict[str, Any]) -> list[Expected]:
         self._graph.call("DELETE", f"/users/{person['id']}")
         return [Expected(person_id=person["id"], name=person["displayName"], workflow="leaver")]
+
+    def _ask_for_role(self, person: dict[str, Any]) -> Expected:
+        group_id = self._graph.group_id(self._role_group)
+        if group_id is None:
+            raise LookupError(f"the pretend Graph has no group {self._role_group}")
+        self._graph.add_member(group_id, person["id"])
+        return Expected(person_id=person["id"], name=person["displayName"], workflow="role_change", asks=True)
+
+    def _approve(self, person: dict[str, Any], manager: dict[str, Any]) -> list[Expected]:
+        """The manager waits for the question about this person and says yes; nothing where nobody asks."""
+        portal = PortalDriver(self._halo.url, str(manager["mail"]))
+        ends_at = time.monotonic() + _ASKED_MAX
+        try:
+            while time.monotonic() < ends_at:
+                for row in portal.waiting_for_me():
+                    if person["displayName"] in self._halo.call("GET", f"/Tickets/{row['ticket_id']}")["summary"]:
+                        before = tuple(self._halo.roles_of(str(person["mail"])))
+                        portal.approve(row)
+                        name = person["displayName"]
+                        return [Expected(person_id=person["id"], name=name, workflow="role_change", role=self._role, before=before)]
+                time.sleep(_LOOKS)
+        finally:
+            portal.close()
+        return []
 
     def _toggle(self, person: dict[str, Any]) -> list[Expected]:
         self._graph.call("PATCH", f"/users/{person['id']}", {"accountEnabled": not person["accountEnabled"]})

@@ -12,12 +12,24 @@ from typing import TYPE_CHECKING
 from joinery.cli.exits import NOT_WELL, WELL
 from joinery.cli.outcome import table
 from joinery.cli.screen import Screen, open_screen
-from joinery.cli.show import Actor, follow, is_still, outcome_of, take_in, wait_until_still
+from joinery.cli.show import (
+    Actor,
+    answered,
+    follow,
+    held_told,
+    is_still,
+    outcome_of,
+    play_of,
+    take_in,
+    wait_until_still,
+    waits_for_answer,
+)
 from joinery.cli.timeline import Timeline
 from joinery.cli.up import Plan, running, say, say_stopped, until_stopped, wait_until_ready
 from joinery.settings import Settings
 
 if TYPE_CHECKING:
+    from joinery.cli.outcome import Outcome
     from simulators.play import Expected
     from wiring import Local
 
@@ -67,16 +79,13 @@ def _explain(log: Path) -> None:
 
 
 def _play(local: Local, stop: threading.Event, began: float) -> int:
-    from simulators.play import Play
-
-    screen, settings = open_screen(), local.parts.settings
+    screen = open_screen()
     timeline = Timeline(local.parts.app.reads)
     try:
         screen.say("A day at Contoso at full speed: our functions, a pretend Graph and a pretend Halo, on this machine only.")
         screen.say(f"Shortened: settle time {SETTLE:g} s, deadline of a call {CALL_DEADLINE:g} s, search lag {SEARCH_LAG:g} s.")
         take_in(local, frozenset(), timeline, screen, stop)
-        play = Play(settings.graph_url, settings.halo_url, joiner_group=local.parts.policy.joiner_group)
-        actor = Actor(play, screen, stop, pause=lambda happened: _until_through(local, happened, stop))
+        actor = Actor(play_of(local), screen, stop, pause=lambda happened: _until_through(local, happened, stop))
         actor.start()
         follow(timeline, screen, local, until=_either(actor.over, stop))
     finally:
@@ -87,14 +96,17 @@ def _play(local: Local, stop: threading.Event, began: float) -> int:
     screen.heading("What was done, from the audit, beside what the desk holds")
     for line in table(found):
         screen.say(line)
-    _sum_up(screen, found.well, time.monotonic() - began)
+    for line in held_told(found):
+        screen.say(line)
+    _sum_up(screen, found, time.monotonic() - began)
     return WELL if found.well else NOT_WELL
 
 
-def _sum_up(screen: Screen, well: bool, took: float) -> None:
+def _sum_up(screen: Screen, found: Outcome, took: float) -> None:
     screen.say("")
-    if well:
-        screen.say(f"Everything was done once, and read back. It took {took:.0f} s. `joinery up` plays it slowly, and keeps running.")
+    if found.well:
+        what = "Everything else" if found.held else "Everything"
+        screen.say(f"{what} was done once, and read back. It took {took:.0f} s. `joinery up` plays it slowly, and keeps running.")
     else:
         screen.say("Not everything is as it should be: see ✗ above.")
 
@@ -102,19 +114,30 @@ def _sum_up(screen: Screen, well: bool, took: float) -> None:
 def _until_through(local: Local, happened: list[Expected], stop: threading.Event) -> bool:
     """Wait until what an act should lead to has ended; True where the demo was stopped."""
     ends_at = time.monotonic() + _ACT_MAX
-    wanted = {(one.person_id, one.workflow) for one in happened if one.workflow}
+    over = answered(happened)
     still_since: float | None = None
-    while wanted and not stop.is_set() and time.monotonic() < ends_at:
-        ended = {(view.partition.rpartition(":")[2], view.run.workflow) for view in local.parts.app.reads.runs() if view.run.closed_at}
-        still = is_still(local)
-        if wanted <= ended and still:
+    while any(one.workflow for one in happened) and not stop.is_set() and time.monotonic() < ends_at:
+        still = is_still(local, answered=over)
+        if still and _came_of(local, happened):
             break
         still_since = (still_since or time.monotonic()) if still else None
         if still_since is not None and time.monotonic() - still_since > _NEVER:
             break
         stop.wait(0.1)
-    wait_until_still(local, stop, at_most=_ACT_MAX)
+    wait_until_still(local, stop, answered=over, at_most=_ACT_MAX)
     return stop.is_set()
+
+
+def _came_of(local: Local, happened: list[Expected]) -> bool:
+    """Whether each of it has led to a run that has ended or, where somebody is asked, waits for the answer; or is held."""
+    app = local.parts.app
+    there = {(change.partition.rpartition(":")[2], workflow) for change in app.held.listed() for workflow in change.workflows}
+    asking = {(one.person_id, one.workflow) for one in happened if one.asks}
+    for view in app.reads.runs():
+        this = (view.partition.rpartition(":")[2], view.run.workflow)
+        if view.run.closed_at or (this in asking and waits_for_answer(view)):
+            there.add(this)
+    return all((one.person_id, one.workflow) in there for one in happened if one.workflow)
 
 
 def _either(first: threading.Event, second: threading.Event) -> threading.Event:

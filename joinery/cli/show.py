@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,11 +14,14 @@ from joinery.cli.outcome import Outcome, outcome, table
 from joinery.cli.screen import Screen, open_screen
 from joinery.cli.timeline import Timeline
 from joinery.cli.words import counted
+from joinery.domain.policy import Ring
+from joinery.engine.journal import APPROVAL, StepState
 from joinery.engine.pauses import ALL
 from joinery.errors import TryLater
 
 if TYPE_CHECKING:
     from joinery.engine.journal import Head
+    from joinery.engine.readside import RunView
     from simulators.play import Expected, Play
     from wiring import Local
 
@@ -34,15 +37,13 @@ _STILL_MAX = 120.0
 
 def play_a_day(local: Local, known: frozenset[str], stop: threading.Event) -> None:
     """Take the company in, play the day, and go on showing what happens until ``stop``; ``known`` are the partitions of before."""
-    from simulators.play import Play
-
-    screen, settings = open_screen(), local.parts.settings
+    screen = open_screen()
     timeline = Timeline(local.parts.app.reads)
     try:
         take_in(local, known, timeline, screen, stop)
         screen.say("ready")
         try:
-            play = Play(settings.graph_url, settings.halo_url, joiner_group=local.parts.policy.joiner_group)
+            play = play_of(local)
         except (httpx.HTTPError, ValueError, KeyError):
             screen.say("The Graph there is no pretend one that a day could be played in; showing what happens.")
             follow(timeline, screen, local, until=stop)
@@ -56,6 +57,16 @@ def play_a_day(local: Local, known: frozenset[str], stop: threading.Event) -> No
         follow(timeline, screen, local, until=stop, meanwhile=lambda: _announce_end(actor, local, screen))
     finally:
         screen.close()
+
+
+def play_of(local: Local) -> Play:
+    """A day at the stand-ins, with the groups that policy names. Raises httpx.HTTPError, ValueError or KeyError where there are none."""
+    from simulators.play import Play
+
+    settings, policy = local.parts.settings, local.parts.policy
+    asked = [(group, rule.role) for group, rule in policy.roles.items() if rule.approval == ("manager",) and not rule.administrator]
+    group, role = asked[0] if asked and policy.workflows["role_change"].ring is Ring.EVERYONE else ("", "")
+    return Play(settings.graph_url, settings.halo_url, joiner_group=policy.joiner_group, role_group=group, role=role)
 
 
 def take_in(local: Local, before: frozenset[str], timeline: Timeline, screen: Screen, stop: threading.Event) -> None:
@@ -144,15 +155,18 @@ def pauses_told(paused: Mapping[str, str]) -> list[str]:
 
 
 def _announce_end(actor: Actor, local: Local, screen: Screen) -> None:
-    if actor.over.is_set() and not actor.announced and not actor.trouble and is_still(local):
+    if actor.over.is_set() and not actor.announced and not actor.trouble and is_still(local, answered=answered(actor.expected)):
         actor.announced = True
         screen.heading("That was the day: what was done, from the audit, beside what the desk holds")
-        for line in table(outcome_of(local, actor.expected)):
+        found = outcome_of(local, actor.expected)
+        for line in table(found):
+            screen.say(line)
+        where = "" if str(local.parts.settings.data) == ".joinery" else f" --data {local.parts.settings.data}"
+        for line in held_told(found, where):
             screen.say(line)
         screen.heading("Joinery keeps running, and shows whatever you change")
         person = actor.expected[0].name if actor.expected else ""
         if person:
-            where = "" if str(local.parts.settings.data) == ".joinery" else f" --data {local.parts.settings.data}"
             screen.say(f'Ask for the evidence in another terminal:  joinery audit show --person "{person}"{where}')
 
 
@@ -162,31 +176,70 @@ def outcome_of(local: Local, expected: list[Expected]) -> Outcome:
 
     halo = HaloDriver(local.parts.settings.halo_url)
     try:
-        return outcome(local.parts.app.reads, halo, expected)
+        return outcome(local.parts.app.reads, halo, expected, local.parts.app.held.listed())
     finally:
         halo.close()
+
+
+def held_told(found: Outcome, where: str = "") -> list[str]:
+    """What is held, and which commands decide about it; ``where`` is the option that names the data folder."""
+    if not found.held:
+        return []
+    held = f"The breaker holds {counted(found.held, 'change')}: nothing was done about {'it' if found.held == 1 else 'them'}. A person decides:"
+    return [
+        "",
+        held,
+        f"  joinery held list{where}",
+        f'  joinery held release --all --reason "HR confirms"{where}',
+        f'  joinery held discard --all --reason "the list was wrong"{where}',
+    ]
 
 
 # --- when is it still? ---
 
 
-def is_still(local: Local) -> bool:
-    """No message is being handled, no run is open, and nobody is being looked at again soon."""
+def answered(expected: Collection[Expected]) -> frozenset[str]:
+    """Ids of people of whom nothing waits for an answer any more."""
+    return frozenset(one.person_id for one in expected if one.workflow and not one.asks)
+
+
+def is_still(local: Local, *, answered: Collection[str] = ()) -> bool:
+    """No message is being handled, nobody is being looked at again soon, and no run is open but those that wait for somebody's answer.
+
+    ``answered`` are the ids of people whose runs have their answer already, whether or not we have heard of it.
+    """
     if local.parts.engine.counts().active:
         return False
-    return not any(_busy(known.head) for known in local.parts.app.reads.people()) and not local.parts.app.health()[1].get("open_runs")
+    reads = local.parts.app.reads
+    if any(_busy(known.head) for known in reads.people()):
+        return False
+    if not local.parts.app.health()[1].get("open_runs"):
+        return True
+    return all(waits_for_answer(view) and _id_of(view) not in answered for view in reads.runs() if view.run.closed_at is None)
+
+
+def waits_for_answer(view: RunView) -> bool:
+    """Somebody was asked on the desk, and the run can do nothing before they answer."""
+    asking = [step for step in view.steps if step.asks == APPROVAL and step.state is StepState.RETRY]
+    return view.run.due is not None and any((step.result or {}).get("number") for step in asking)
+
+
+def _id_of(view: RunView) -> str:
+    return view.partition.rpartition(":")[2]
 
 
 def _busy(head: Head) -> bool:
     return head.look_again_at is not None
 
 
-def wait_until_still(local: Local, stop: threading.Event, *, settled: bool = True, at_most: float = _STILL_MAX) -> bool:
+def wait_until_still(
+    local: Local, stop: threading.Event, *, settled: bool = True, answered: Collection[str] = (), at_most: float = _STILL_MAX
+) -> bool:
     """True once it was still for a while; without ``settled`` open runs and second looks of an earlier day do not count."""
     since: float | None = None
     ends_at = time.monotonic() + at_most
     while not stop.is_set() and time.monotonic() < ends_at:
-        still = is_still(local) if settled else not local.parts.engine.counts().active
+        still = is_still(local, answered=answered) if settled else not local.parts.engine.counts().active
         since = (since or time.monotonic()) if still else None
         if since is not None and time.monotonic() - since >= _STILL:
             return True

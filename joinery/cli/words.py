@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -39,7 +39,13 @@ _LEFT = {
     "gone": "has left: the account is gone",
 }
 #: Said at every look, or only the announcement of the next line.
-_NOISE = frozenset({"nothing", "looked", "step intended"})
+_NOISE = frozenset({"nothing", "looked", "step intended", "approver sought"})
+#: What says the same as the record before it, and what is added to that one's line.
+_SAID_TWICE = {
+    ("held", "alert"): "; somebody is alerted",
+    ("approval approved", "approval decided"): "",
+    ("approval refused", "approval decided"): "",
+}
 
 
 def tell(records: Iterable[AuditRecord], who: str) -> list[Told]:
@@ -47,9 +53,13 @@ def tell(records: Iterable[AuditRecord], who: str) -> list[Told]:
     lines: list[Told] = []
     #: Step done -> (where its line stands, what was done), while its read-back may still follow.
     open_steps: dict[tuple[str, str], tuple[int, str]] = {}
-    fact_before = False
+    fact_before, action_before = False, ""
     for record in records:
         if record.action in _NOISE:
+            continue
+        pair, action_before = (action_before, record.action), record.action
+        if lines and pair in _SAID_TWICE:
+            lines[-1] = replace(lines[-1], text=f"{lines[-1].text}{_SAID_TWICE[pair]}")
             continue
         key = (record.run, record.step)
         if record.action == "step verified" and key in open_steps:
@@ -122,9 +132,16 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
         case "twin check":
             return f"{step}: looked for a twin, {why}", Tone.WAITING
         case "held":
-            return f"held by the breaker: {why}", Tone.WRONG
+            return f"held by the breaker: {why}", Tone.UNTOUCHED
         case "hold ended" | "hold discarded":
             return f"no longer held: {why}", Tone.NEWS
+        case "approval asked":
+            users = ", ".join(map(str, record.detail.get("users") or ()))
+            return f"{step}: user {users} is asked, and nothing is given before the answer", Tone.WAITING
+        case "approval approved" | "approval refused" | "approval decided":
+            return f"{step}: {why}", Tone.NEWS
+        case "role decided":
+            return f"the role of {why}", Tone.NEWS
         case "late read":
             return f"{step}: looked once more, {why}", Tone.WAITING
         case "twin found":
@@ -175,7 +192,14 @@ def _result(result: dict[str, Any]) -> str:
     how = str(result.get("how") or "")
     if "roles_removed" in result:
         agents = ", ".join(map(str, result.get("ids") or ()))
-        return f"agent {agents} disabled, {counted(result['roles_removed'], 'role')} taken away" if agents else "there is no agent"
+        taken = f" disabled, {counted(result['roles_removed'], 'role')} taken away" if result["roles_removed"] else ""
+        return f"agent {agents}{taken}" if agents else "there is no agent"
+    if "foreign" in result:
+        return (
+            f"agent {result.get('id')} has {', '.join(result.get('roles') or ()) or 'no role'}" if result.get("id") else "there is no agent"
+        )
+    if "number" in result:
+        return f"approval on ticket {result.get('ticket_id')} begun"
     if "ticket_id" in result:
         return f"note on ticket {result['ticket_id']}"
     if result.get("id") is None:

@@ -21,7 +21,7 @@ def demo(**settings: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=400,
         check=False,
     )
 
@@ -38,15 +38,24 @@ def test_the_demo_does_everything_once_and_proves_it() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     found = rows(done.stdout)
     kinds = [re.split(r"\s{2,}", line)[1] for line in found.values()]
-    assert (kinds.count("joiner"), kinds.count("leaver"), kinds.count("nothing")) == (3, 2, 1)
-    assert all(line.endswith("verified") for line, kind in zip(found.values(), kinds, strict=True) if kind != "nothing")
-    tickets = [re.split(r"\s{2,}", line)[2] for line, kind in zip(found.values(), kinds, strict=True) if kind != "nothing"]
-    assert len(set(tickets)) == 5
+    assert [kinds.count(kind) for kind in ("joiner", "leaver", "role_change", "nothing")] == [3, 8, 1, 1]
+    held = [line for line in found.values() if "held: a person decides" in line]
+    assert len(held) == 3 and all(" leaver " in line for line in held), "five may leave within an hour, and eight left"
+    assert not any(" of " in line for line in held), "nothing was done about them"
+    through = [line for line, kind in zip(found.values(), kinds, strict=True) if kind != "nothing" and line not in held]
+    assert all(line.endswith("verified") for line in through)
+    assert len({re.split(r"\s{2,}", line)[2] for line in through}) == len(through) == 9
+    asked, _, answered = done.stdout.partition("the manager, signs in and approves")
+    assert "is asked, and nothing is given before the answer" in asked + answered
+    assert "roles on the desk before the answer: none; now: Change Manager" in answered
     for sentence in (
         "no answer, it may have happened",
         "it is there already, and is not made again",
         "left alone, protected",
         "Still due: ",
+        "The breaker holds 3 changes: nothing was done about them.",
+        "joinery held list",
+        "joinery held release --all --reason",
     ):
         assert sentence in done.stdout
     assert "\x1b" not in done.stdout and done.stderr == ""
@@ -59,7 +68,7 @@ def test_the_demo_ends_with_1_where_an_expected_run_does_not_happen(tmp_path: Pa
     (tmp_path / "policy.toml").write_text(changed, encoding="utf-8")
     done = demo(JOINERY_POLICY=str(tmp_path / "policy.toml"))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert done.stdout.count("✗ no run") == 2 and "Traceback" not in done.stderr
+    assert done.stdout.count("✗ no run") == 8 and "Traceback" not in done.stderr
 
 
 def test_a_played_day_against_stand_ins_in_another_process_goes_on_after_a_restart(tmp_path: Path) -> None:

@@ -23,6 +23,12 @@ pytestmark = pytest.mark.servers
 POLICY = Policy()
 
 
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks a manager here unless a test does so before."""
+    monkeypatch.setattr("simulators.play._ASKED_MAX", 2.0)
+
+
 class Company:
     """Both stand-ins, seeded unless told otherwise."""
 
@@ -139,16 +145,18 @@ def test_a_desk_gets_whatever_a_policy_of_ones_own_names() -> None:
         company.close()
 
 
-def test_a_first_day_has_three_joiners_two_leavers_and_a_break_glass_account_that_is_disabled(contoso: Company) -> None:
+def test_a_first_day_has_three_joiners_two_leavers_a_wave_and_a_break_glass_account_that_is_disabled(contoso: Company) -> None:
     play, titles, expected = contoso.play()
     assert (play.day, play.title, len(titles)) == (1, "A first day", len(play.acts))
     assert [one.workflow for one in expected].count("joiner") == 3
-    assert [one.workflow for one in expected].count("leaver") == 2
+    assert [one.workflow for one in expected].count("leaver") == 2 + 6
     people = {one["id"]: one for one in contoso.people()}
     joined = [people[one.person_id] for one in expected if one.workflow == "joiner"]
     assert contoso.members(POLICY.joiner_group) == {one["displayName"] for one in joined}
     assert all(one.get("manager") for one in joined)
-    disabled, deleted = (one for one in expected if one.workflow == "leaver")
+    disabled, deleted, *struck = (one for one in expected if one.workflow == "leaver")
+    assert {people[one.person_id]["department"] for one in struck} == {"Sales"}
+    assert not any(people[one.person_id]["accountEnabled"] for one in struck)
     assert people[disabled.person_id]["accountEnabled"] is False
     assert disabled.name in contoso.members("ITSM-ServiceDesk")
     assert deleted.person_id not in people
@@ -156,10 +164,48 @@ def test_a_first_day_has_three_joiners_two_leavers_and_a_break_glass_account_tha
     assert people[untouched.person_id]["accountEnabled"] is False
 
 
-def test_the_next_day_has_other_people_in_it(contoso: Company) -> None:
+def test_somebody_asks_for_a_role_and_a_manager_whom_nobody_asks_answers_nothing(contoso: Company) -> None:
+    _, _, expected = contoso.play()
+    (asks,) = (one for one in expected if one.workflow == "role_change")
+    assert asks.asks and asks.name in contoso.members("ITSM-ChangeManagers")
+    assert asks.name not in {one["name"] for one in _rows(contoso.halo.call("GET", "/Agent"))}
+
+
+def test_the_manager_approves_the_question_about_that_person_and_no_other(contoso: Company) -> None:
+    play = Play(contoso.graph.url, contoso.halo.url)
+    try:
+        asked, approved = (act for act in play.acts if "role" in act.title or "approves" in act.title)
+        (one,) = asked.do()
+        manager = next(user for user in contoso.halo.call("GET", "/Users?count=200")["users"] if user["name"] in approved.title)
+        process = contoso.halo.call("GET", "/ApprovalProcess")[0]["id"]
+        start = {"new_approvalprocess": process, "new_approvalprocess_user_id": manager["id"]}
+        other, ours = (
+            contoso.halo.call("POST", "/Tickets", [{"summary": f"A role: {name}", "details": "Please decide.", "user_id": manager["id"]}])[
+                "id"
+            ]
+            for name in ("Somebody Else", one.name)
+        )
+        for ticket in (other, ours):
+            contoso.halo.call("POST", "/Actions", [{"ticket_id": ticket, "outcome": "Ask", "note": "Please decide.", **start}])
+        (done,) = approved.do()
+        rows = {row["ticket_id"]: row["result"] for row in contoso.halo.call("GET", "/TicketApproval")}
+        assert rows == {other: 0, ours: 1}
+        assert (done.asks, done.role, done.before) == (False, "Change Manager", ())
+    finally:
+        play.close()
+
+
+def test_nobody_asks_for_a_role_where_no_group_stands_for_one(contoso: Company) -> None:
+    play = Play(contoso.graph.url, contoso.halo.url, role_group="")
+    assert not [act for act in play.acts if "role" in act.title or "approves" in act.title]
+    play.close()
+
+
+def test_the_next_day_has_other_people_in_it_and_no_wave(contoso: Company) -> None:
     _, _, first = contoso.play()
     play, _, second = contoso.play()
     assert play.day == 2
+    assert [one.workflow for one in second].count("leaver") == 2
     names = {one.name for one in first if one.workflow} & {one.name for one in second if one.workflow}
     assert names == set()
 

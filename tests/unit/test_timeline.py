@@ -88,7 +88,7 @@ def test_what_went_wrong_is_told_as_wrong() -> None:
 
 
 def test_an_action_that_nobody_foresaw_is_shown_as_it_is() -> None:
-    assert words_for(record("approval asked", "of the manager", step="ask"))[0] == "approval asked: ask: of the manager"
+    assert words_for(record("vote counted", "of the manager", step="ask"))[0] == "vote counted: ask: of the manager"
 
 
 def test_news_are_told_once() -> None:
