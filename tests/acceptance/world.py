@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,7 +170,9 @@ class World:
 
     def tickets_of(self, one: Someone, kind: str = "") -> list[dict[str, Any]]:
         """Rows of tickets that name this person (and start with this kind)."""
-        return [row for row in self.tickets(one.name) if row["summary"].startswith(kind)]
+        # Somebody else's name may begin with theirs; a key follows theirs in brackets, or a date.
+        named = re.compile(rf": {re.escape(one.name)}(?! [A-Z])")
+        return [row for row in self.tickets(one.name) if row["summary"].startswith(kind) and named.search(row["summary"])]
 
     def ticket(self, number: int) -> dict[str, Any]:
         """A ticket with its details."""

@@ -31,6 +31,21 @@ class Event:
     data: bytes = b""
 
 
+class _Cursor(apsw.Cursor):
+    """A cursor that says how many rows its statement changed, as those of the standard library do."""
+
+    @property
+    def rowcount(self) -> int:
+        """Of the last statement."""
+        return self.connection.changes()
+
+
+class _Connection(apsw.Connection):
+    def execute(self, *arguments: Any) -> Any:
+        """With a cursor of ours."""
+        return _Cursor(self).execute(*arguments)
+
+
 class Disk:
     """Notes every event on files that are opened through ``connect``; the name of its VFS has to be its own."""
 
@@ -41,7 +56,7 @@ class Disk:
 
     def connect(self, path: Path, busy_seconds: float) -> Any:
         """A connection whose file operations are noted. It answers to what our code asks of a connection of the standard library."""
-        connection = apsw.Connection(str(path), vfs=self.name)
+        connection = _Connection(str(path), vfs=self.name)
         connection.set_busy_timeout(int(busy_seconds * 1000))
         return connection
 

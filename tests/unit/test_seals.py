@@ -117,7 +117,7 @@ def test_a_chain_is_marked_once_in_a_quarter_of_an_hour_and_a_look_without_news_
     looked = Counter({name: count for name, count in watched.asked.items() if name != "read_shared"})
     assert looked == {"read": 1}
     for number in range(4):
-        world.directory.change("ada", department=f"Legal {number}")
+        world.directory.change("ada", employee_type=f"Type {number}")
         world.look("ada")
     assert watched.asked["commit"] == 4
     marks = [row.name for row in watched.list_index(GREW)]
