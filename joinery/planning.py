@@ -34,6 +34,7 @@ from joinery.engine.ports import Clock, DeltaPage, Directory, Snapshot, StateSto
 from joinery.engine.promotion import PromotionBook
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
+from joinery.engine.rows import index_rows
 from joinery.errors import Refused
 
 #: A plan that is not through after so many jumps goes on for ever: what was planned until then is told.
@@ -289,11 +290,9 @@ class StoredDirectory:
 
     def by_address(self, address: str) -> Person | None:
         """The one person last seen with this address."""
-        wanted, found, after = address.strip().casefold(), [], ""
-        while rows := self._store.list_index(PERSONS, after=after):
-            heads = (self._head(row.name) for row in rows)
-            found += [head.known.seen for head in heads if head and head.known.seen and wanted in head.known.seen.addresses]
-            after = rows[-1].name
+        wanted = address.strip().casefold()
+        heads = (self._head(row.name) for row in index_rows(self._store, PERSONS))
+        found = [head.known.seen for head in heads if head and head.known.seen and wanted in head.known.seen.addresses]
         return found[0] if len(found) == 1 else None
 
     def people_in(self, group_id: str) -> frozenset[str]:

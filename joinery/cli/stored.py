@@ -15,12 +15,12 @@ from joinery.engine.operations import OperatorLog
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, StateStore
 from joinery.engine.readside import ReadSide
+from joinery.engine.verification import AuditVerifier
 
 if TYPE_CHECKING:
     from joinery.domain.policy import Policy
     from joinery.planning import Planner
     from joinery.settings import Settings
-from joinery.engine.verification import AuditVerifier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

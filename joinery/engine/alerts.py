@@ -24,6 +24,7 @@ from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import AlertSink, Clock, Document, Row, StateStore
 from joinery.engine.recipes import Workflow
 from joinery.engine.retry import EngineTiming
+from joinery.engine.rows import partition_rows
 from joinery.engine.runner import Runner
 
 _log = logging.getLogger(__name__)
@@ -148,11 +149,7 @@ def alerts_partition(tenant: str) -> str:
 
 def causes(store: StateStore, tenant: str) -> tuple[Cause, ...]:
     """Everything that ever was a cause, the latest first. Raises StoreUnavailable."""
-    found: list[Cause] = []
-    after = ""
-    while rows := store.scan(alerts_partition(tenant), CAUSES, after=after):
-        found += map(_read, rows)
-        after = rows[-1].name
+    found = map(_read, partition_rows(store, alerts_partition(tenant), CAUSES))
     return tuple(sorted(found, key=lambda cause: cause.last_at, reverse=True))
 
 

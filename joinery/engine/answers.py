@@ -14,6 +14,7 @@ from joinery.domain.moments import from_text, to_text
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.partition import APPROVALS
 from joinery.engine.ports import Clock, MessageQueue, Outgoing, Row, ServiceDesk, StateStore
+from joinery.engine.rows import index_rows
 from joinery.errors import LostRace, Refused, StoreUnavailable, TryLater
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class AnswerPost:
         if not rows:
             return 0
         waiting, now = self._desk.awaiting(), self._clock.now()
-        told = {row.name: from_text(row.data["at"]) for row in self._listed(TOLD_ALREADY)}
+        told = {row.name: from_text(row.data["at"]) for row in index_rows(self._store, TOLD_ALREADY)}
         moved_on = [row for row in rows if row.name not in waiting and _is_news(row, told.get(row.name), now)]
         self._send(moved_on, MOVED_ON)
         for row in moved_on:
@@ -97,13 +98,7 @@ class AnswerPost:
             self._store.delete_index(APPROVALS, ticket_id)
 
     def _open(self) -> list[Row]:
-        return self._listed(APPROVALS)
-
-    def _listed(self, index: str) -> list[Row]:
-        rows: list[Row] = []
-        while page := self._store.list_index(index, after=rows[-1].name if rows else ""):
-            rows.extend(page)
-        return rows
+        return list(index_rows(self._store, APPROVALS))
 
     def _send(self, rows: Iterable[Row], cause: str) -> None:
         envelopes = []

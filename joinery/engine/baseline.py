@@ -15,7 +15,7 @@ from joinery.domain.identity import classify
 from joinery.domain.person import Person
 from joinery.engine.envelope import person_subject
 from joinery.engine.gate import Gate
-from joinery.engine.groups import HOLDERS, GroupBook
+from joinery.engine.groups import HOLDERS, GroupBook, named
 from joinery.engine.partition import Partition
 from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import Clock, Directory, StateStore
@@ -59,11 +59,9 @@ class Baseliner:
         ids = self.groups.ids()
         report = BaselineReport()
         for person_id in self._everybody():
-            sighting = self.directory.look(person_id, ids.values())
+            sighting = named(self.directory.look(person_id, ids.values()), ids)
             if isinstance(sighting, Person):
-                names = {identity: name for name, identity in ids.items()}
-                groups = frozenset(names[one.lower()] for one in sighting.groups if one.lower() in names)
-                report = self._take_in(sighting.evolve(groups=groups), ids, report)
+                report = self._take_in(sighting, ids, report)
         self.gate.breaker.count_active(anew=True)
         return report
 

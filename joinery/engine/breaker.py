@@ -16,6 +16,7 @@ from joinery.domain.events import Fact, Left, LeftHow, RolesChanged
 from joinery.domain.moments import from_text, to_text
 from joinery.domain.policy import BreakerPolicy
 from joinery.engine.ports import Clock, Document, StateStore
+from joinery.engine.rows import index_rows
 from joinery.errors import LostRace
 
 #: The shared rows, the index of active people and the one of people whose change is held.
@@ -150,11 +151,7 @@ class Breaker:
         now = self.clock.now()
         if not anew and document is not None and now - from_text(document["at"]) < _COUNTED_EVERY:
             return
-        departments: Counter[str] = Counter()
-        after = ""
-        while rows := self.store.list_index(ACTIVE, after=after):
-            departments.update(row.data.get("department", "") for row in rows)
-            after = rows[-1].name
+        departments = Counter(row.data.get("department", "") for row in index_rows(self.store, ACTIVE))
         count = departments.total()
         fresh: Document = {"count": count, "at": to_text(now), "departments": {mark: n for mark, n in departments.items() if mark}}
         try:
@@ -233,18 +230,13 @@ class HeldBook:
 
     def listed(self, *, prefix: str = "") -> tuple[HeldChange, ...]:
         """Everything that is held, by partition."""
-        found: list[HeldChange] = []
-        after = ""
-        while rows := self._store.list_index(HELD, prefix=prefix, after=after):
-            found += [
-                HeldChange(
-                    partition=row.name,
-                    workflow=row.data["workflow"],
-                    at=from_text(row.data["at"]),
-                    why=row.data["why"],
-                    decision=HeldDecision(row.data["decision"]) if row.data["decision"] else None,
-                )
-                for row in rows
-            ]
-            after = rows[-1].name
-        return tuple(found)
+        return tuple(
+            HeldChange(
+                partition=row.name,
+                workflow=row.data["workflow"],
+                at=from_text(row.data["at"]),
+                why=row.data["why"],
+                decision=HeldDecision(row.data["decision"]) if row.data["decision"] else None,
+            )
+            for row in index_rows(self._store, HELD, prefix=prefix)
+        )

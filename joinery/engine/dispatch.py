@@ -22,8 +22,8 @@ from joinery.engine.asking import wake
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
-from joinery.engine.gate import Gate
-from joinery.engine.groups import HOLDERS, GroupBook
+from joinery.engine.gate import Gate, was_rehearsed
+from joinery.engine.groups import HOLDERS, GroupBook, named
 from joinery.engine.journal import Head, Run, RunStatus, run_id
 from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
@@ -112,12 +112,8 @@ class Dispatcher:
         ids = self.groups.ids()
         # Evidence is as old as the question: what is seen may have been so then, and not any more when the answer comes.
         asked_at = self.clock.now()
-        sighting = self.directory.look(envelope.subject_id, ids.values())
+        sighting = named(self.directory.look(envelope.subject_id, ids.values()), ids)
         if isinstance(sighting, Person):
-            names = {identity: name for name, identity in ids.items()}
-            sighting = sighting.evolve(
-                groups=frozenset(names[identity.lower()] for identity in sighting.groups if identity.lower() in names)
-            )
             sighting = sighting.remembering(partition.head.known.seen)
         head = partition.head
         if isinstance(sighting, Absence) and head.known.seen is None:
@@ -253,7 +249,7 @@ class Dispatcher:
         episode = reading.episode.number
         counter = f"{episode}.{workflow.name}.{mode}"
         ordinal = partition.head.ordinals.get(counter, 0) + 1
-        if shadow and any(identity.startswith(f"{workflow.name}-{episode}-") for identity in partition.head.rehearsed):
+        if shadow and was_rehearsed(partition, workflow.name, episode):
             return Verdict.SHADOW
         identity = run_id(
             deployment=self.deployment, partition=partition.name, episode=episode, workflow=workflow.name, ordinal=ordinal, mode=mode

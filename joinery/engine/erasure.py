@@ -22,6 +22,7 @@ from joinery.engine.journal import JOURNAL_VERSION, KNOWN, Check, Head, Run, spl
 from joinery.engine.operations import ERASED, OperatorLog
 from joinery.engine.parking import ParkingLot
 from joinery.engine.ports import Clock, Commit, Document, Randomness, Row, Snapshot, StateStore
+from joinery.engine.rows import partition_rows
 from joinery.errors import LostRace
 
 #: The index of erasures that wait for the end of a run.
@@ -142,24 +143,18 @@ class Eraser:
         return changes, False
 
     def _all_changes(self, partition: str, up_to: int) -> Iterator[Row | str]:
-        for row in self._scan(partition, PERSONAL):
+        for row in partition_rows(self._store, partition, PERSONAL):
             if int(row.name.removeprefix(PERSONAL)) <= up_to:
                 yield row.name
-        for row in self._scan(partition, _CLOSED):
+        for row in partition_rows(self._store, partition, _CLOSED):
             data = _scrubbed_step(row.data) if ".step." in row.name else _scrubbed_run(row.data)
             if data != row.data:
                 yield Row(name=row.name, data=data)
 
-    def _scan(self, partition: str, prefix: str) -> Iterator[Row]:
-        after = ""
-        while rows := self._store.scan(partition, prefix, after=after):
-            yield from rows
-            after = rows[-1].name
-
     def _known_texts(self, partition: str, snapshot: Snapshot) -> tuple[str, ...]:
         """What tells this person from others, wherever their records say it."""
         documents = [(whole_head(snapshot) or {}).get(KNOWN, {}).get(name) for name in ("seen", "baseline")]
-        runs = [row.data for row in self._scan(partition, _CLOSED) if ".step." not in row.name]
+        runs = [row.data for row in partition_rows(self._store, partition, _CLOSED) if ".step." not in row.name]
         documents += [run.get(name) for run in runs for name in ("person", "before")]
         people = [codec.from_document(document, Person) for document in documents if document]
         texts = (text for one in people for text in _telling(one))

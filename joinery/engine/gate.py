@@ -35,8 +35,7 @@ class Gate:
     def decide(self, partition: Partition, workflow: str | None, person: Person, episode: int) -> GuardDecision:
         """What the ring allows, and what a person decided about a fact that was rehearsed. Raises StoreUnavailable."""
         decision = self.of_ring(workflow, person, partition.head.known.baseline)
-        rehearsed = any(identity.startswith(f"{workflow}-{episode}-") for identity in partition.head.rehearsed)
-        if workflow is None or not rehearsed or decision.verdict is Verdict.RECORD:
+        if workflow is None or decision.verdict is Verdict.RECORD or not was_rehearsed(partition, workflow, episode):
             return decision
         match self.promotions.of(partition.name).get(workflow):
             case Promotion.RUN:
@@ -141,3 +140,8 @@ class Gate:
             self.store.put_index(ACTIVE, partition.name, {"department": mark})
         else:
             partition.afterwards(lambda: self.store.delete_index(ACTIVE, partition.name))
+
+
+def was_rehearsed(partition: Partition, workflow: str, episode: int) -> bool:
+    """Whether shadow saw a fact for this workflow in this stay, and it still stands."""
+    return any(identity.startswith(f"{workflow}-{episode}-") for identity in partition.head.rehearsed)

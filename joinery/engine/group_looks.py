@@ -8,6 +8,7 @@ from datetime import timedelta
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
 from joinery.engine.groups import HOLDERS, GroupBook
 from joinery.engine.ports import Clock, Directory, MessageQueue, Outgoing, StateStore
+from joinery.engine.rows import index_rows
 from joinery.errors import TryLater
 
 #: While a watched name is missing, the directory is asked at most this often.
@@ -82,9 +83,5 @@ class GroupLooks:
             self.queue.send([Outgoing(body=look.encode(), session_id=look.session_id)])
 
     def _holders(self, group: str) -> frozenset[str]:
-        holders: set[str] = set()
-        after = ""
-        while rows := self.store.list_index(HOLDERS, prefix=f"{group}|", after=after):
-            holders |= {row.name.partition("|")[2].partition(":")[2] for row in rows}
-            after = rows[-1].name
-        return frozenset(holders)
+        rows = index_rows(self.store, HOLDERS, prefix=f"{group}|")
+        return frozenset(row.name.partition("|")[2].partition(":")[2] for row in rows)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
+from joinery.domain.person import Person, Sighting
 from joinery.engine.ports import Clock, Directory, Document, StateStore
 from joinery.errors import LostRace
 
@@ -17,6 +18,14 @@ WATCHED, HOLDERS = "watched-groups", "holders"
 _FRESH = timedelta(hours=1)
 #: How long one process believes what it read from the store.
 _REREAD = timedelta(seconds=30)
+
+
+def named(sighting: Sighting, ids: Mapping[str, str]) -> Sighting:
+    """A sighting with the display names of the watched groups (``ids``: name -> id) in place of the directory's ids; others are left out."""
+    if not isinstance(sighting, Person):
+        return sighting
+    names = {identity: name for name, identity in ids.items()}
+    return sighting.evolve(groups=frozenset(names[one.lower()] for one in sighting.groups if one.lower() in names))
 
 
 class GroupBook:

@@ -16,6 +16,7 @@ from joinery.engine.partition import OPEN_RUNS
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import Clock, Document, MessageQueue, StateStore
+from joinery.engine.rows import index_rows
 from joinery.engine.seals import SEALED
 from joinery.engine.sweeps import SWEPT
 from joinery.errors import QueueUnavailable, StoreUnavailable
@@ -98,8 +99,4 @@ class Health:
         return not waiting_for, document
 
     def _count(self, index: str) -> int:
-        count, after = 0, ""
-        while rows := self.store.list_index(index, after=after):
-            count += len(rows)
-            after = rows[-1].name
-        return count
+        return sum(1 for _ in index_rows(self.store, index))

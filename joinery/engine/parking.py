@@ -9,6 +9,7 @@ from datetime import datetime
 
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.ports import Clock, Randomness, Row, StateStore
+from joinery.engine.rows import index_rows
 
 #: The index of parked messages.
 PARKED = "parked"
@@ -56,16 +57,10 @@ class ParkingLot:
     def _holding(self, texts: Iterable[str]) -> Iterator[Row]:
         # A body may be JSON, with its letters escaped.
         wanted = {form.casefold() for text in texts for form in (text, json.dumps(text)[1:-1])}
-        for row in self._rows():
+        for row in index_rows(self._store, PARKED):
             told = f"{row.data['reason']}\n{row.data['body']}".casefold()
             if any(text in told for text in wanted):
                 yield row
-
-    def _rows(self) -> Iterator[Row]:
-        after = ""
-        while rows := self._store.list_index(PARKED, after=after):
-            yield from rows
-            after = rows[-1].name
 
     def listed(self) -> tuple[ParkedMessage, ...]:
         """All of them, oldest first."""
@@ -73,5 +68,5 @@ class ParkingLot:
             ParkedMessage(
                 id=row.name, at=from_text(row.data["at"]), reason=row.data["reason"], remedy=row.data["remedy"], body=row.data["body"]
             )
-            for row in self._rows()
+            for row in index_rows(self._store, PARKED)
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from joinery.domain.person import Person, Sighting
-from joinery.engine.groups import GroupBook
+from joinery.domain.person import Sighting
+from joinery.engine.groups import GroupBook, named
 from joinery.engine.ports import Directory
 
 
@@ -17,11 +17,7 @@ class DirectoryPeople:
     def look(self, person_id: str) -> Sighting:
         """The person now, with manager and the display names of the watched groups they are in; or their absence."""
         ids = self._groups.ids()
-        sighting = self._directory.look(person_id, ids.values())
-        if not isinstance(sighting, Person):
-            return sighting
-        names = {identity: name for name, identity in ids.items()}
-        return sighting.evolve(groups=frozenset(names[one.lower()] for one in sighting.groups if one.lower() in names))
+        return named(self._directory.look(person_id, ids.values()), ids)
 
     def by_address(self, address: str) -> str | None:
         """The directory id of the one live account with this address; None where there is none or several."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from joinery.engine.ports import StateStore
+from joinery.engine.rows import index_rows
 
 #: Indices: partition -> workflow -> what was decided; and partition -> why to look at it.
 PROMOTED, WANTED = "promoted", "wanted-looks"
@@ -61,10 +62,7 @@ def want_looks(store: StateStore, partitions: Iterable[str], cause: str) -> None
 
 def wanted_looks(store: StateStore) -> Iterator[tuple[str, str]]:
     """Partition and cause of each look that is wanted; whoever sent it removes the row with ``look_sent``."""
-    after = ""
-    while rows := store.list_index(WANTED, after=after):
-        yield from ((row.name, row.data["cause"]) for row in rows)
-        after = rows[-1].name
+    return ((row.name, row.data["cause"]) for row in index_rows(store, WANTED))
 
 
 def look_sent(store: StateStore, partition: str) -> None:
@@ -73,7 +71,4 @@ def look_sent(store: StateStore, partition: str) -> None:
 
 
 def _names(store: StateStore, index: str) -> Iterator[str]:
-    after = ""
-    while rows := store.list_index(index, after=after):
-        yield from (row.name for row in rows)
-        after = rows[-1].name
+    return (row.name for row in index_rows(store, index))

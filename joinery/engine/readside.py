@@ -13,6 +13,7 @@ from joinery.engine.journal import Check, Head, Run, Step, record_of, whole_head
 from joinery.engine.parking import ParkedMessage, ParkingLot
 from joinery.engine.partition import PERSONS, RUNS
 from joinery.engine.ports import Document, StateStore
+from joinery.engine.rows import index_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,14 +56,11 @@ class ReadSide:
 
     def people(self) -> Iterator[KnownPerson]:
         """Everybody who was ever seen."""
-        after = ""
-        while rows := self._store.list_index(PERSONS, after=after):
-            for row in rows:
-                head = whole_head(self._store.read(row.name))
-                # An index row is written before the commit it points to; one that dangles is skipped.
-                if head is not None:
-                    yield KnownPerson(partition=row.name, head=Head.from_document(head, partition=row.name))
-            after = rows[-1].name
+        for row in index_rows(self._store, PERSONS):
+            head = whole_head(self._store.read(row.name))
+            # An index row is written before the commit it points to; one that dangles is skipped.
+            if head is not None:
+                yield KnownPerson(partition=row.name, head=Head.from_document(head, partition=row.name))
 
     def find(self, who: str) -> tuple[KnownPerson, ...]:
         """People by directory id, user principal name, mail or display name (without case)."""
@@ -105,16 +103,13 @@ class ReadSide:
 
     def runs(self, *, since: datetime | None = None) -> Iterator[RunView]:
         """All runs, in the order in which they started."""
-        after = to_text(since) if since else ""
-        while rows := self._store.list_index(RUNS, after=after):
-            for row in rows:
-                moment, _, rest = row.name.partition("|")
-                partition, _, seq = rest.rpartition("|")
-                view = self.run(partition, int(seq))
-                # A row that was written before a commit that never came may name the seq of a later run.
-                if view is not None and to_text(view.run.started_at) == moment:
-                    yield view
-            after = rows[-1].name
+        for row in index_rows(self._store, RUNS, after=to_text(since) if since else ""):
+            moment, _, rest = row.name.partition("|")
+            partition, _, seq = rest.rpartition("|")
+            view = self.run(partition, int(seq))
+            # A row that was written before a commit that never came may name the seq of a later run.
+            if view is not None and to_text(view.run.started_at) == moment:
+                yield view
 
     def checks(self, partition: str) -> tuple[Check, ...]:
         """Twin checks that are still due for this person."""

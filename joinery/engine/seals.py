@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,7 @@ from joinery.domain.moments import from_text, to_text
 from joinery.engine import codec
 from joinery.engine.audit import Break, SealedHead, Wrong
 from joinery.engine.ports import Clock, Document, Row, SealLog, StateStore
+from joinery.engine.rows import index_rows
 from joinery.errors import LostRace, SealUnavailable
 
 #: The index of chains that grew, and the shared row that remembers the last seal.
@@ -165,7 +166,7 @@ class Sealer:
         """Seal every head that changed since the last time; returns how many. A repeat after a crash is harmless."""
         now = self._clock.now()
         etag, row = self._store.read_shared(SEALED)
-        marks = list(self._marks())
+        marks = list(index_rows(self._store, GREW))
         before = _sealed_before(marks)
         heads = {partition: head for partition, upto in before.items() if (head := self._head(partition))[0] not in (0, upto)}
         number, root = int((row or {}).get("seal", 0)), str((row or {}).get("root", ""))
@@ -177,12 +178,6 @@ class Sealer:
             return len(heads)
         # Another worker sealed in the same moment; what it did not see is still marked.
         return 0
-
-    def _marks(self) -> Iterator[Row]:
-        after = ""
-        while rows := self._store.list_index(GREW, after=after):
-            yield from rows
-            after = rows[-1].name
 
     def _head(self, partition: str) -> tuple[int, str]:
         head = self._store.read(partition).head or {}

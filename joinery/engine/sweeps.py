@@ -12,6 +12,7 @@ from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, perso
 from joinery.engine.groups import GroupBook
 from joinery.engine.partition import OPEN_RUNS, PERSONS
 from joinery.engine.ports import Clock, DeltaPage, Directory, Document, LinkExpired, MessageQueue, Outgoing, StateStore
+from joinery.engine.rows import index_rows
 from joinery.errors import LostRace, TryLater
 
 #: Shared rows.
@@ -115,22 +116,15 @@ class Sweeper:
         self._send(EnvelopeKind.LOOK_GROUP, (group_subject(group) for group in groups))
 
     def _known_people(self) -> set[str]:
-        known: set[str] = set()
-        after = ""
-        while rows := self.store.list_index(PERSONS, prefix=f"{self.tenant}|", after=after):
-            known |= {row.name.partition("|")[2] for row in rows}
-            after = rows[-1].name
-        return known
+        return {row.name.partition("|")[2] for row in index_rows(self.store, PERSONS, prefix=f"{self.tenant}|")}
 
     def tidy(self, *, older_than: timedelta = _DANGLING) -> None:
         """Drop index rows of open runs whose commit never came, or whose removal was lost with a crash after the end."""
-        after, old = "", to_text(self.clock.now() - older_than)
-        while rows := self.store.list_index(OPEN_RUNS, after=after):
-            for row in rows:
-                partition, _, seq = row.name.rpartition("|")
-                if row.data.get("at", "") < old and not self.store.scan(partition, f"run.{seq}", limit=1):
-                    self.store.delete_index(OPEN_RUNS, row.name)
-            after = rows[-1].name
+        old = to_text(self.clock.now() - older_than)
+        for row in index_rows(self.store, OPEN_RUNS):
+            partition, _, seq = row.name.rpartition("|")
+            if row.data.get("at", "") < old and not self.store.scan(partition, f"run.{seq}", limit=1):
+                self.store.delete_index(OPEN_RUNS, row.name)
 
     def _mark_swept(self) -> None:
         etag, _ = self.store.read_shared(SWEPT)

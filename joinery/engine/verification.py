@@ -11,6 +11,7 @@ from joinery.engine.envelope import ALERTS
 from joinery.engine.operations import ERASED, operator_partition
 from joinery.engine.partition import PERSONS
 from joinery.engine.ports import Document, Row, SealLog, StateStore
+from joinery.engine.rows import index_rows
 from joinery.engine.seals import GREW, SEALED, SealBook, read_seals
 from joinery.errors import StoreUnavailable
 
@@ -84,7 +85,9 @@ class AuditVerifier:
     def partitions(self, book: SealBook) -> tuple[str, ...]:
         """Every partition that has a chain or should have one."""
         names = {operator_partition(self._tenant), f"{self._tenant}|{ALERTS}", *book.heads}
-        names |= {row.name for row in self._index(PERSONS)} | {row.name.partition("|")[2] for row in self._index(GREW)}
+        names |= {row.name for row in index_rows(self._store, PERSONS)} | {
+            row.name.partition("|")[2] for row in index_rows(self._store, GREW)
+        }
         return tuple(sorted(names))
 
     def check(self, partition: str, sealed: Mapping[int, SealedHead], erased_up_to: int) -> tuple[ChainWalk, Break | None]:
@@ -178,12 +181,6 @@ class AuditVerifier:
             if isinstance(error, StoreUnavailable):
                 self.must_answer(error)
         return erased
-
-    def _index(self, index: str) -> Iterator[Row]:
-        after = ""
-        while rows := self._store.list_index(index, after=after):
-            yield from rows
-            after = rows[-1].name
 
 
 def _check_personal(walk: ChainWalk, entry: Document, personal: Document | None, erased_up_to: int) -> Break | None:
