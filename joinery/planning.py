@@ -222,7 +222,7 @@ class Planner:
             document = self.store.read_shared(row)[1]
             if document is not None:
                 store.replace_shared(row, document, expected=None)
-        breaker = Breaker(store=store, clock=self.clock, policy=self.policy.breaker)
+        breaker = Breaker(store=store, clock=self.clock, policy=self.policy.breaker, counts=False)
         promotions = PromotionBook(store)
         gate = Gate(store=store, policy=self.policy, breaker=breaker, held=HeldBook(store), promotions=promotions, clock=self.clock)
         decision = gate.of_ring(run.workflow, run.person, head.known.baseline)
