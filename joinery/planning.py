@@ -35,6 +35,7 @@ from joinery.engine.promotion import PromotionBook
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.engine.rows import index_rows
+from joinery.engine.sweeps import WATCHING
 from joinery.errors import Refused
 
 #: A plan that is not through after so many jumps goes on for ever: what was planned until then is told.
@@ -140,6 +141,9 @@ class Planner:
         store.replace_shared(
             WATCHED, {"at": to_text(clock.now()), "ids": {name: name.lower() for name in names}, "missing": []}, expected=None
         )
+        watching = self.store.read_shared(WATCHING)[1]
+        if watching is not None:
+            store.replace_shared(WATCHING, watching, expected=None)
         shadow = {workflow.name: WorkflowPolicy(ring=Ring.SHADOW) for workflow in self.catalogue.values()}
         ports = Ports(
             clock=clock,

@@ -33,6 +33,7 @@ from joinery.engine.ports import Clock, Directory, Document, StateStore
 from joinery.engine.recipes import Catalogue, Workflow
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
+from joinery.engine.sweeps import watched_since
 from joinery.errors import Refused, StoreUnavailable, TryLater
 
 #: A wake that comes this much too early is sent once more, each time for a later moment, and so often at most: then it is the tick's.
@@ -161,7 +162,7 @@ class Dispatcher:
         if person is None:
             raise AssertionError("an absence without a person was filtered before")
         identity = classify(person, self.policy.identity) if isinstance(sighting, Person) or head.identity is None else head.identity
-        known = replace(known, seen=person)
+        known = replace(known, seen=person, newcomer=known.newcomer or (known.seen is None and self._is_newcomer(person)))
         if not identity.may_be_acted_upon:
             # This look may be the stale one: what was in doubt before is looked at once more.
             again = now + self._second_look if head.known.doubts else None
@@ -201,6 +202,10 @@ class Dispatcher:
             partition.head = replace(partition.head, told=told)
         if not reading.facts:
             self._tell(partition, envelope, "waiting" if reading.look_again_at else "nothing", reading.why, sighting, head.known)
+
+    def _is_newcomer(self, person: Person) -> bool:
+        since = watched_since(self.store)
+        return since is not None and person.created_at is not None and person.created_at >= since
 
     @property
     def _second_look(self) -> timedelta:

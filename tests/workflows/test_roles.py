@@ -535,3 +535,57 @@ def test_what_came_while_role_changes_were_off_is_neither_given_nor_taken_once_t
     world.restart()
     gains(world, DESK)
     assert roles(world) == ("Change Manager", "Service Desk") and not requests(world)
+
+
+# --- made while we watch
+
+
+def appears(world: World, *, made: timedelta) -> None:
+    """Ada, made that long after the first sweep began, is in a role group before anybody looks at her."""
+    world.put(BOB)
+    world.app.sweep()
+    since = world.clock.now()
+    world.pass_time(hours=1)
+    world.put(ADA.evolve(groups=frozenset({CHANGES}), created_at=since + made))
+    world.look("ada")
+    world.pass_time(minutes=20)
+
+
+def test_somebody_made_and_put_into_a_role_group_before_the_first_look_has_gained_it() -> None:
+    world = World()
+    appears(world, made=timedelta(minutes=30))
+    assert statuses(world) == [("role_change", "open")] and len(requests(world)) == 1
+    answers(world, approved=True)
+    assert roles(world) == ("Change Manager",)
+
+
+def test_an_account_that_is_older_than_our_watch_was_in_the_group_before_us() -> None:
+    world = World()
+    appears(world, made=timedelta(minutes=-1))
+    assert statuses(world) == [] and requests(world) == []
+
+
+def test_whoever_is_made_before_the_first_sweep_was_there_before_us() -> None:
+    world = World()
+    world.put(BOB)
+    world.put(ADA.evolve(groups=frozenset({CHANGES}), created_at=world.clock.now()))
+    world.look("ada")
+    world.pass_time(minutes=20)
+    world.app.sweep()
+    world.look("ada")
+    assert statuses(world) == []
+
+
+def test_what_a_newcomer_is_in_stays_a_gain_while_shadow_watches_and_is_decided_by_a_person() -> None:
+    world = World(replace(everyone(), workflows={**everyone().workflows, "role_change": WorkflowPolicy(ring=Ring.SHADOW)}))
+    appears(world, made=timedelta(minutes=30))
+    assert [(view.run.workflow, view.run.mode) for view in world.runs()] == [("role_change", "shadow")]
+    world.policy = everyone()
+    world.restart()
+    world.look("ada")
+    world.pass_time(minutes=20)
+    assert requests(world) == []
+    world.app.promotions.decide("local|person:ada", "role_change", Promotion.RUN)
+    world.look("ada")
+    world.pass_time(minutes=20)
+    assert len(requests(world)) == 1
