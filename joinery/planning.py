@@ -17,7 +17,7 @@ from joinery.domain.events import Fact
 from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.moments import from_text, to_text
-from joinery.domain.person import Absence, Person, Sighting
+from joinery.domain.person import Absence, DirectReport, Person, Sighting
 from joinery.domain.policy import Policy, Ring, WorkflowPolicy
 from joinery.domain.tickets import FindUser, Order, Result, UserRef
 from joinery.engine import codec
@@ -303,6 +303,10 @@ class StoredDirectory:
         """Who was last seen in it."""
         rows = self._store.list_index(HOLDERS, prefix=f"{group_id}|")
         return frozenset(row.name.partition("|")[2].partition(":")[2] for row in rows)
+
+    def reports_of(self, person_id: str) -> tuple[DirectReport, ...]:
+        """Not stored by manager: a plan names nobody."""
+        return ()
 
     def group_traits(self, group_id: str) -> GroupTraits:
         """Not stored: taken for a group that can be edited."""

@@ -133,14 +133,19 @@ class Dispatcher:
             partition.look_once_more(self._second_look, enqueued_at=enqueued_at)
 
     def _tell_questions(self, partition: Partition, before: Head, sighting: Sighting) -> None:
-        """Approvals go to the manager of now, and not to somebody who can no longer be asked: let them look again."""
+        """Approvals go to the manager of now, and not to somebody who can no longer be asked, or has another post: let them look again."""
         seen = before.known.seen
         gone = partition.head.episode.stage is Stage.LEFT and before.episode.stage is not Stage.LEFT
         if isinstance(sighting, Person) and seen is not None:
             if _manager_of(seen) != _manager_of(sighting):
                 wake(partition)
             away = frozenset(self.policy.approvals.away_groups)
-            gone = gone or bool((sighting.groups - seen.groups) & away) or (seen.account_enabled and not sighting.account_enabled)
+            gone = (
+                gone
+                or _has_moved(seen, sighting)
+                or bool((sighting.groups - seen.groups) & away)
+                or (seen.account_enabled and not sighting.account_enabled)
+            )
         if gone:
             partition.afterwards(lambda: self.answers.asked_is_gone(sighting.id))
 
@@ -355,6 +360,10 @@ class Dispatcher:
 
 def _manager_of(person: Person) -> str:
     return person.manager.id if person.manager else ""
+
+
+def _has_moved(before: Person, now: Person) -> bool:
+    return any(getattr(before, field) != getattr(now, field) for field in ("department", "job_title", "company_name", "office_location"))
 
 
 def _digest(situation: Document) -> str:

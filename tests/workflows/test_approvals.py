@@ -218,6 +218,19 @@ def test_a_manager_who_leaves_is_replaced_as_policy_says() -> None:
     assert office.asked() == ["eve"]
 
 
+def test_what_waits_for_a_manager_who_moves_is_looked_at_so_that_the_manager_of_now_is_asked() -> None:
+    office = Office()
+    office.look("bob")
+    office.pass_time(minutes=2)
+    office.ask()
+    # Nobody has told of this yet; the news is about Bob.
+    office.directory.change("ada", manager=staff("ada", "eve").manager)
+    office.directory.change("bob", department="Somewhere else")
+    office.look("bob")
+    office.pass_time(minutes=2)
+    assert office.asked() == ["eve"]
+
+
 def test_the_answer_of_somebody_who_has_left_meanwhile_does_not_count() -> None:
     office = Office().ask()
     office.directory.change("bob", account_enabled=False)
