@@ -537,6 +537,24 @@ def test_what_came_while_role_changes_were_off_is_neither_given_nor_taken_once_t
     assert roles(world) == ("Change Manager", "Service Desk") and not requests(world)
 
 
+# --- lost and gained again while the desk is down
+
+
+def test_a_role_that_was_lost_is_taken_away_though_the_next_membership_waits_and_is_refused() -> None:
+    world = working()
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    assert roles(world) == ("Change Manager",)
+    world.desk.fail(TryLater("down"), asks=SetRoles, times=40)
+    loses(world, CHANGES)
+    gains(world, CHANGES)
+    world.pass_time(hours=12)
+    assert [status for _, status in statuses(world)] == ["verified", "superseded", "open"]
+    assert len(requests(world)) == 2 and roles(world) == ()
+    answers(world, approved=False)
+    assert roles(world) == ()
+
+
 # --- made while we watch
 
 
