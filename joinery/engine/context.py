@@ -313,7 +313,7 @@ class Context:
             self._claim(name, None, asks=APPROVAL)
             self._claim_parts(name)
             question = Question(name=name, ticket=ticket, of=of, any_of=any_of, about=about)
-            before = inherited(self._partition, self._run, ticket.id) if name not in self._steps else None
+            before = inherited(self._partition, self._run, name, ticket.id) if name not in self._steps else None
             try:
                 approval = self._around.asker.ask(self._partition, self._run, self._effects, question, before)
             except QuestionLost as lost:
