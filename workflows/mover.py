@@ -103,7 +103,7 @@ def _move(ctx: Context, reports: DirectReports) -> None:
         stays = "stays" if approval.approved else f"ends on {until:%Y-%m-%d}"
         ctx.do(
             f"say whether {one.role.role} stays, for {one.group}",
-            AddNote(ticket_id=ticket.id, text=f"The role {one.role.role} {stays}. {approval.why}"),
+            AddNote(ticket_id=ticket.id, text=f"The role {one.role.role} {stays}. {approval.told}"),
         )
 
 

@@ -64,7 +64,7 @@ def _ask(ctx: Context, membership: Membership) -> None:
     wanted = ctx.remember_answer(f"write down the answer for {group}", membership, approval, ticket)
     if approval.approved:
         has = _set_roles(ctx, wanted, f"{_SETS}, {group} included")
-        _close(ctx, ticket, group, f"{approval.why} {_given(ctx, membership, has)}")
+        _close(ctx, ticket, group, f"{approval.told} {_given(ctx, membership, has)}")
     else:
         _close(ctx, ticket, group, _refused(ctx, membership, approval))
 
@@ -128,7 +128,7 @@ def _given(ctx: Context, membership: Membership, has: RolesRef) -> str:
 
 
 def _refused(ctx: Context, membership: Membership, approval: Approval) -> str:
-    text = f"{approval.why} The role {membership.role.role} is not given, and is not asked for again while they are in {membership.group}."
+    text = f"{approval.told} The role {membership.role.role} is not given, and is not asked for again while they are in {membership.group}."
     policy = membership.role.on_refused
     if policy is OnRefused.LEAVE:
         return text

@@ -261,6 +261,8 @@ class Answer:
     how: str = ""
     #: ISO 8601, UTC.
     at: str = ""
+    #: What they wrote with it, as they wrote it; it may name people.
+    words: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

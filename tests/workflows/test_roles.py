@@ -58,11 +58,11 @@ def loses(world: World, *groups: str) -> None:
     world.pass_time(minutes=20)
 
 
-def answers(world: World, approved: bool, *, ticket: DeskTicket | None = None) -> None:
+def answers(world: World, approved: bool, *, ticket: DeskTicket | None = None, words: str = "") -> None:
     """Bob answers the request in front of the desk, and we hear of it."""
     asked = ticket or requests(world)[-1]
     [pending] = asked.rounds[-1].answers
-    world.desk.answer(asked.id, pending.asked, approved)
+    world.desk.answer(asked.id, pending.asked, approved, words=words)
     world.app.poll_approvals()
     world.pass_time(minutes=20)
 
@@ -221,10 +221,11 @@ def test_no_free_licence_is_a_refusal_that_people_hear_of_and_the_request_stays_
 def test_a_refusal_is_on_the_ticket_with_who_and_why_and_is_not_asked_again_while_the_membership_lasts() -> None:
     world = working()
     gains(world, CHANGES)
-    answers(world, False)
+    answers(world, False, words="not this year")
     [request] = requests(world)
     assert roles(world) == () and request.closed
     assert "refused it (portal" in notes(world, request) and "not asked for again" in notes(world, request)
+    assert 'They wrote: "not this year"' in notes(world, request)
     assert "Please take them out: nothing stands in the way." in notes(world, request)
     world.app.sweep()
     world.look("ada", times=3)
