@@ -75,13 +75,12 @@ def _set_roles(ctx: Context, wanted: Wanted, name: str) -> RolesRef:
     if wanted.roles:
         agent = ctx.do(f"{name}: make sure there is an agent", EnsureAgent(person=ctx.person, team=wanted.team))
         agent_id = agent.id
-    order = SetRoles(person=ctx.person, agent_id=agent_id, roles=wanted.roles, ours=wanted.ours)
+    order = SetRoles(person=ctx.person, agent_id=agent_id, roles=wanted.roles, ours=wanted.ours, as_they_are=wanted.as_they_are)
     has = ctx.do(name, order, about=DESIRED)
-    foreign = sorted(set(has.foreign) - set(wanted.as_they_are))
-    if foreign:
+    if has.foreign:
         ctx.report(
             f"{name}: report the roles that no group gives",
-            f"agent {has.id} has {len(foreign)} roles that no group gives: {', '.join(foreign)}",
+            f"agent {has.id} has roles that no group gives: {', '.join(has.foreign)}",
             cause="agents have roles that no group gives; they were left as they are",
         )
     return has
