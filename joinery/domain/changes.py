@@ -66,6 +66,8 @@ class Known:
     doubts: Mapping[str, datetime] = field(default_factory=dict)
     #: Watched group -> when a change of its membership was last decided.
     group_decisions: Mapping[str, datetime] = field(default_factory=dict)
+    #: Their account was made while we watched: what they are in at first sight was not there before us.
+    newcomer: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,11 +155,12 @@ def _present(known: Known, person: Person, policy: Policy, now: datetime, patien
         return _decided(known, person, Episode(number=known.episode.number, stage=stage), why)
     if _enters(known, person, policy):
         return _joining(known, person, policy, now, patience)
-    if known.baseline is None:
+    if known.baseline is None and not known.newcomer:
         why = f"first sight, not in {policy.joiner_group}: taken in as they are"
         return _decided(known, person, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
-    if stage is not Stage.ACTIVE:
-        why = f"enabled, not in {policy.joiner_group}: nothing to start"
+    if known.baseline is None or stage is not Stage.ACTIVE:
+        first = "first sight of an account made since we watch" if known.baseline is None else "enabled"
+        why = f"{first}, not in {policy.joiner_group}{'' if person.groups & policy.roles.keys() else ': nothing to start'}"
         return _with_roles(known, person, policy, now, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
     return _active(known, known.baseline, person, policy, now, patience)
 
