@@ -35,7 +35,7 @@ class Roles:
             return RolesRef(id=None)
         agent_id = wire.id_of(agent, "GET /Agent")
         held = self._held(agent, deadline)
-        kept = {} if order.alone else {guid: name for guid, name in held.items() if not _among(name, order.ours)}
+        kept = {guid: name for guid, name in held.items() if not _is_ours_to_take(name, order)}
         target = kept | {str(role.id).casefold(): role.name for role in wanted}
         disabled = not wanted and (not target or agent.get("isdisabled") is True)
         if held.keys() != target.keys() or disabled is not agent.get("isdisabled"):
@@ -49,13 +49,14 @@ class Roles:
             # What the desk says it made of it; where it says nothing, what was sent.
             target = self._held(answer, deadline) if isinstance(answer.get("roles"), list) else target
         names = tuple(sorted(target.values()))
-        return RolesRef(id=str(agent_id), roles=names, foreign=tuple(name for name in names if not _among(name, order.ours)))
+        known = (*order.ours, *order.as_they_are)
+        return RolesRef(id=str(agent_id), roles=names, foreign=tuple(name for name in names if not _among(name, known)))
 
     def check(self, order: SetRoles, result: RolesRef) -> ReadBack:
         """Every wanted role is there, every other one of ours is gone, and whoever has none is disabled."""
         deadline = self._client.deadline()
         if result.id is None:
-            agent = self._agents.one(order.person, deadline)
+            agent = self._agents.one(order.person, deadline, known_id=order.known_id)
             return ReadBack(ok=agent is None, detail=f"agent {agent['id']} has this person's address" if agent else "there is no agent")
         try:
             agent = self._agents.get(wire.object_id(result.id, "agent"), deadline)
@@ -73,8 +74,8 @@ class Roles:
 
     def _agent(self, order: SetRoles, deadline: Deadline) -> wire.Row | None:
         if order.agent_id is not None:
-            return self._agents.of_id(order.agent_id, order.person, deadline)
-        return self._agents.one(order.person, deadline)
+            return self._agents.of_id(order.agent_id, order.person, deadline, known_id=order.known_id)
+        return self._agents.one(order.person, deadline, known_id=order.known_id)
 
     def _held(self, agent: wire.Row, deadline: Deadline) -> dict[str, str]:
         """GUID -> name of the roles that the agent has. A list that is not shown cannot be sent back whole."""
@@ -95,4 +96,8 @@ def _among(role: str, roles: tuple[str, ...]) -> bool:
 
 
 def _unwanted(role: str, order: SetRoles) -> bool:
-    return not _among(role, order.roles) and (order.alone or _among(role, order.ours))
+    return not _among(role, order.roles) and _is_ours_to_take(role, order)
+
+
+def _is_ours_to_take(role: str, order: SetRoles) -> bool:
+    return _among(role, order.ours) or (order.alone and not _among(role, order.as_they_are))

@@ -121,6 +121,11 @@ class Context:
         return self._partition.head.desk_user_id
 
     @property
+    def known_agent_id(self) -> str | None:
+        """The person's agent on the desk, if an earlier run made or found it."""
+        return self._partition.head.desk_agent_id
+
+    @property
     def inherited_tickets(self) -> tuple[TicketRef, ...]:
         """Tickets of the runs that this one overtook, and of those that they had overtaken."""
         return tuple(ticket for _, ticket in self._inherited)
@@ -313,7 +318,7 @@ class Context:
             self._claim(name, None, asks=APPROVAL)
             self._claim_parts(name)
             question = Question(name=name, ticket=ticket, of=of, any_of=any_of, about=about)
-            before = inherited(self._partition, self._run, ticket.id) if name not in self._steps else None
+            before = inherited(self._partition, self._run, name, ticket.id) if name not in self._steps else None
             try:
                 approval = self._around.asker.ask(self._partition, self._run, self._effects, question, before)
             except QuestionLost as lost:
