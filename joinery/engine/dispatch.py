@@ -190,10 +190,10 @@ class Dispatcher:
         untold = told != head.told
         came = [pair for fact in reading.facts for pair in self._act_on(partition, fact, reading, person, envelope, news=untold)]
         verdicts = [verdict for _, verdict in came]
-        # Neither a rehearsal nor a hold is the decision. Once something acted, the baseline must move, or the next look would start it
-        # again; but not for those that are still open.
+        # Neither a rehearsal nor a hold is the decision. Once something acted or was recorded, the baseline must move, or the next look
+        # would tell it again; but not for those that are still open.
         still_open = [fact for fact, verdict in came if verdict in (Verdict.SHADOW, Verdict.HOLD)]
-        undecided = bool(still_open) and Verdict.ACT not in verdicts
+        undecided = bool(still_open) and len(still_open) == len(came)
         if still_open and not undecided:
             reading = kept_open(reading, known, still_open, policy)
         self.gate.end_hold(partition, verdicts, envelope)

@@ -1,0 +1,104 @@
+"""A role on an agent has a membership behind it that was decided about, whatever came between: leaves, returns, edits, failures, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from stories import statuses, tickets
+from test_roles import CHANGES, DESK, gains, requests, working
+
+from joinery.domain.policy import BreakerPolicy, Ring, WorkflowPolicy
+from joinery.engine.breaker import HeldBook, HeldDecision
+from joinery.engine.promotion import Promotion
+from joinery.testing import World, everyone
+
+ADA = "local|person:ada"
+
+
+def world_in(**rings: Ring) -> World:
+    plain = everyone()
+    return World(replace(plain, workflows={**plain.workflows, **{name: WorkflowPolicy(ring=ring) for name, ring in rings.items()}}))
+
+
+def leaves(world: World, *, minutes: float = 30) -> None:
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    world.pass_time(minutes=minutes)
+
+
+def returns(world: World) -> None:
+    world.directory.change("ada", account_enabled=True)
+    world.look("ada")
+    world.pass_time(hours=3)
+
+
+def still_open(world: World) -> list[str]:
+    return [ticket.summary.partition(":")[0] for ticket in requests(world) if not ticket.closed]
+
+
+# --- a return that role changes do not act upon
+
+
+@pytest.mark.parametrize("ring", [Ring.SHADOW, Ring.OFF, Ring.EVERYONE])
+def test_whoever_is_back_can_leave_again_whatever_becomes_of_their_roles(ring: Ring) -> None:
+    world = working(world_in(role_change=ring), DESK)
+    leaves(world)
+    returns(world)
+    leaves(world)
+    assert len(tickets(world, "offboarding")) == 2
+
+
+def test_what_somebody_has_who_came_back_while_shadow_watches_is_a_gain_until_a_person_decides() -> None:
+    world = working(world_in(role_change=Ring.SHADOW), CHANGES)
+    leaves(world)
+    returns(world)
+    world.look("ada")
+    world.pass_time(days=2)
+    assert [(view.run.workflow, view.run.mode) for view in world.runs()] == [("leaver", "live"), ("role_change", "shadow")]
+    world.app.promotions.decide(ADA, "role_change", Promotion.RUN)
+    world.look("ada")
+    world.pass_time(minutes=20)
+    assert still_open(world) == ["Role Change Manager"]
+
+
+# --- what a person decided stays decided
+
+
+@contextmanager
+def no_slots(world: World) -> Iterator[None]:
+    """Whatever strikes anybody is held."""
+    plain = world.policy
+    world.policy = replace(plain, breaker=BreakerPolicy(wave_min=0, wave_share=0.0))
+    world.restart()
+    yield
+    world.policy = plain
+    world.restart()
+
+
+def test_what_was_discarded_does_not_come_back_beside_something_that_is_rehearsed() -> None:
+    world = working(world_in(role_change=Ring.SHADOW))
+    with no_slots(world):
+        world.directory.change("ada", department="Legal")
+        gains(world, DESK)
+        [held] = HeldBook(world.store).listed()
+        assert held.workflow == "mover"
+        HeldBook(world.store).put(replace(held, decision=HeldDecision.DISCARD))
+        world.look("ada")
+        world.pass_time(minutes=20)
+    world.look("ada")
+    world.pass_time(minutes=20)
+    assert tickets(world, "move") == [] and HeldBook(world.store).listed() == ()
+
+
+def test_what_was_dropped_is_not_rehearsed_again_beside_something_that_is() -> None:
+    world = working(world_in(role_change=Ring.SHADOW, mover=Ring.SHADOW))
+    world.directory.change("ada", department="Legal")
+    gains(world, DESK)
+    world.app.promotions.decide(ADA, "mover", Promotion.DROP)
+    for _ in range(3):
+        world.look("ada")
+        world.pass_time(minutes=20)
+    assert sorted(name for name, _ in statuses(world)) == ["mover", "role_change"]
