@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from stories import statuses, tickets
-from test_roles import CHANGES, DESK, gains, requests, working
+from test_roles import ADMINS, CHANGES, DESK, answers, applied, gains, loses, requests, roles, working
 
 from joinery.domain.policy import BreakerPolicy, Ring, WorkflowPolicy
+from joinery.domain.tickets import CloseTicket, RetireAgent
 from joinery.engine.breaker import HeldBook, HeldDecision
 from joinery.engine.promotion import Promotion
+from joinery.errors import TryLater
 from joinery.testing import World, everyone
 
 ADA = "local|person:ada"
@@ -37,6 +40,44 @@ def returns(world: World) -> None:
 
 def still_open(world: World) -> list[str]:
     return [ticket.summary.partition(":")[0] for ticket in requests(world) if not ticket.closed]
+
+
+def leaves_and_is_back_before_the_desk_answers(world: World, *orders: Any) -> None:
+    for order in orders:
+        world.desk.fail(TryLater("down"), asks=order, times=20)
+    leaves(world, minutes=3)
+    returns(world)
+
+
+# --- back before anything was taken
+
+
+def test_whoever_is_back_without_a_group_before_the_desk_took_its_role_loses_the_role() -> None:
+    world = working()
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    world.directory.end_membership("g-itsm-changemanagers", "ada")
+    leaves_and_is_back_before_the_desk_answers(world, RetireAgent)
+    assert ("leaver", "superseded") in statuses(world)
+    assert roles(world) == ()
+
+
+def test_whoever_is_back_in_a_group_before_the_desk_took_its_role_has_it_when_it_is_approved_again() -> None:
+    world = working()
+    gains(world, CHANGES, DESK)
+    answers(world, approved=True)
+    leaves_and_is_back_before_the_desk_answers(world, RetireAgent)
+    assert roles(world) == ("Service Desk",) and len(requests(world)) == 2
+    answers(world, approved=True)
+    assert roles(world) == ("Change Manager", "Service Desk")
+
+
+def test_a_request_that_a_withdrawn_leaver_had_not_closed_is_closed() -> None:
+    world = working()
+    gains(world, CHANGES)
+    world.directory.end_membership("g-itsm-changemanagers", "ada")
+    leaves_and_is_back_before_the_desk_answers(world, RetireAgent, CloseTicket)
+    assert still_open(world) == []
 
 
 # --- a return that role changes do not act upon
@@ -102,3 +143,40 @@ def test_what_was_dropped_is_not_rehearsed_again_beside_something_that_is() -> N
         world.look("ada")
         world.pass_time(minutes=20)
     assert sorted(name for name, _ in statuses(world)) == ["mover", "role_change"]
+
+
+# --- a rule that was gone for a while
+
+
+def with_rules(world: World, *groups: str) -> None:
+    """Another policy file, in which these groups stand for roles, and a look at Ada under it."""
+    world.policy = replace(world.policy, roles={group: role for group, role in everyone().roles.items() if group in groups})
+    world.restart()
+    world.pass_time(hours=1)
+    world.app.groups.refresh(force=True)
+    world.look("ada")
+    world.pass_time(minutes=20)
+
+
+def test_a_role_whose_group_was_left_while_its_rule_was_gone_is_taken_away_once_the_rule_is_back() -> None:
+    world = working()
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    with_rules(world, DESK, ADMINS)
+    loses(world, CHANGES)
+    with_rules(world, DESK, ADMINS, CHANGES)
+    assert roles(world) == ("Change Manager",), "the rule waits to be applied"
+    applied(world, world.policy)
+    assert roles(world) == ()
+
+
+def test_a_membership_whose_rule_was_gone_is_asked_about_like_a_new_one_once_the_rule_is_back() -> None:
+    world = working()
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    with_rules(world, DESK, ADMINS)
+    with_rules(world, DESK, ADMINS, CHANGES)
+    applied(world, world.policy)
+    assert len(requests(world)) == 2 and roles(world) == ()
+    answers(world, approved=False)
+    assert roles(world) == ()
