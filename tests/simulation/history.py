@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from tests.simulation.faults import plan
 from tests.simulation.oracle import Verdict, judge
+from tests.simulation.records import History, Outcome
 from tests.simulation.story import invent
-from tests.simulation.world import History, Outcome, Simulation, Storm
+from tests.simulation.world import Simulation, Storm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,7 @@ from tests.simulation.oracle_roles import asked_for, complaints
 from tests.simulation.story import MINUTE, Character, scenes
 
 if TYPE_CHECKING:
-    from tests.simulation.world import Outcome
+    from tests.simulation.records import Outcome
 
 #: What landed after every deadline is found and marked within so many seconds.
 FOUND_WITHIN = 20 * MINUTE

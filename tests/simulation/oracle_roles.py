@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation.story import ROLES, Character, scenes
 
 if TYPE_CHECKING:
-    from tests.simulation.world import Outcome
+    from tests.simulation.records import Outcome
 
 #: Group -> the role that it stands for, and whether a manager has to approve it.
 STANDS_FOR = {
