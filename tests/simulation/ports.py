@@ -316,6 +316,16 @@ class FastStore(MemoryStateStore):
         """Partitions that wait for a moment."""
         return {stored.document()["partition"] for stored in self._indexes.get("due", {}).values()}
 
+    def undecided(self) -> set[str]:
+        """Partitions in which something waits for a person's word."""
+        heads = ((name, rows["head"].document()) for name, rows in self._partitions.items() if "head" in rows)
+        return {name for name, head in heads if head.get("held") or head.get("rehearsed")}
+
+    def has_words(self) -> bool:
+        """Whether a person said something that is not carried out yet."""
+        said = any(self._indexes.get(index) for index in ("promoted", "wanted-looks"))
+        return said or any(stored.document()["decision"] for stored in self._indexes.get("held", {}).values())
+
     def unanswered(self) -> set[str]:
         """Tickets on whose approval somebody waits."""
         return set(self._indexes.get("approvals", ()))

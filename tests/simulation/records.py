@@ -9,9 +9,11 @@ from joinery.app import App
 from joinery.engine.memory_desk import MemoryServiceDesk
 from tests.simulation.answering import Said
 from tests.simulation.faults import Fault
+from tests.simulation.operating import Word
 from tests.simulation.ports import Landing
 from tests.simulation.scheduler import Task
 from tests.simulation.story import Story
+from tests.simulation.theme import Theme
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +23,9 @@ class History:
     seed: int
     story: Story
     faults: tuple[Fault, ...]
+    #: How many people were invented for it, before its theme and before any shrinking.
+    people: int
+    theme: Theme = field(default_factory=Theme)
 
 
 @dataclass(slots=True)
@@ -31,6 +36,8 @@ class Process:
     app: App
     task: Task | None = None
     free_at: float = 0.0
+    #: Which of the theme's rules it was started with.
+    rules: int = 0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -54,5 +61,10 @@ class Outcome:
     ended_at: float
     struck: dict[str, int]
     messages: int
+    #: When which process started with which of the theme's rules.
+    booted: list[tuple[float, str, int]] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
+    #: What the oracle works out once for everybody.
+    worked_out: dict[str, list[float]] = field(default_factory=dict)

@@ -35,10 +35,39 @@ class Workers:
         self._current: Task | None = None
         self._frozen = True
         self.all: list[Process] = []
+        #: When which process started with which of the theme's rules.
+        self.booted: list[tuple[float, str, int]] = []
 
     def begin(self) -> None:
         """Start them."""
-        self.all = [Process(name=name, app=self.boot(name)) for name in ("alpha", "beta")]
+        self.all = [Process(name=name, app=self._start_anew(name)) for name in ("alpha", "beta")]
+
+    @property
+    def are_up_to_date(self) -> bool:
+        """Whether everybody runs with the present policy file."""
+        return all(process.rules == self._simulation.edition for process in self.all)
+
+    def deploy(self) -> None:
+        """There is another policy file: each of them starts anew with it, when it has nothing in hand, within a minute mostly."""
+        simulation = self._simulation
+        for process in self.all:
+            simulation.agenda.at(simulation.now + simulation.uniform(0, 60), lambda process=process: self._replace(process))  # type: ignore[misc]
+
+    def _replace(self, process: Process) -> None:
+        simulation = self._simulation
+        if process.rules == simulation.edition:
+            return
+        if process.task is not None:
+            simulation.agenda.at(simulation.now + 1.0, lambda: self._replace(process))
+            return
+        process.app, process.rules = self._start_anew(process.name), simulation.edition
+        process.free_at = simulation.now + simulation.uniform(0.5, 5)
+        simulation.agenda.at(process.free_at, _nothing)
+
+    def _start_anew(self, name: str) -> App:
+        simulation = self._simulation
+        self.booted.append((simulation.now, name, simulation.edition))
+        return self.boot(name)
 
     def boot(self, name: str) -> App:
         """A new process."""
@@ -121,7 +150,7 @@ class Workers:
     def _ended(self, process: Process, error: BaseException | None, done: Callable[[BaseException | None], None]) -> None:
         if isinstance(error, Crash):
             simulation = self._simulation
-            process.app = self.boot(process.name)
+            process.app, process.rules = self._start_anew(process.name), simulation.edition
             process.free_at = simulation.now + 1.0 + simulation.uniform(0, 4)
             simulation.agenda.at(process.free_at, _nothing)
         elif error is not None and not isinstance(error, JoineryError):

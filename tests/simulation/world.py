@@ -17,20 +17,23 @@ from adapters.queues.engine import QueueEngine
 from adapters.queues.messages import QueueMessage, SessionLock
 from joinery.app import App
 from joinery.domain.moments import from_text
-from joinery.engine.memory import FakeClock, MemorySealLog
+from joinery.engine.memory import FakeClock, MemorySealLog, SeededRandomness
 from joinery.engine.memory_desk import MemoryServiceDesk
 from joinery.engine.memory_directory import MemoryDirectory
 from joinery.engine.retry import EngineTiming
 from joinery.errors import LockLost
-from joinery.testing import TENANT, everyone
+from joinery.testing import TENANT
 from tests.simulation import faults as f
-from tests.simulation.answering import Managers, brisk
+from tests.simulation.answering import Managers
 from tests.simulation.expected import is_left_alone
+from tests.simulation.files import policy_of
 from tests.simulation.news import News
+from tests.simulation.operating import Operator
 from tests.simulation.ports import FastStore, Landing, ProcessClock
 from tests.simulation.records import History, Outcome, Process
 from tests.simulation.scheduler import Agenda, Crash, in_micros
 from tests.simulation.story import DAY, GROUPS, HOUR, MINUTE, Act, Character
+from tests.simulation.theme import PILOT, PROBLEMS, URGENT, Rules
 from tests.simulation.troubles import Troubles
 from tests.simulation.weather import Weather
 from tests.simulation.workers import OPERATOR, Workers
@@ -62,7 +65,10 @@ class Simulation:
         self.now = 0.0
         self.agenda = Agenda()
         self.weather = Weather()
-        self.policy = brisk(everyone())
+        self.theme = history.theme
+        self.policy = policy_of(self.theme.rules)
+        #: How often the policy file was replaced.
+        self.edition = 0
         self.store = FastStore()
         self.seals = MemorySealLog()
         self.engine = QueueEngine(self.clock)
@@ -76,7 +82,8 @@ class Simulation:
         self._moment = -1.0
         self._ticked = self._swept = -1.0
         self._first_due = ("", 0.0)
-        for name in GROUPS:
+        self.randomness = SeededRandomness(history.seed)
+        for name in (*GROUPS, *((PILOT, PROBLEMS, URGENT) if self.theme.kind else ())):
             for replica in (self.fresh, self.late):
                 replica.put_group(f"g-{name}".lower(), name=name)
         self.managers = Managers(self)
@@ -180,10 +187,14 @@ class Simulation:
         app = process.app
         self.workers.start(process, lambda: _forget(run(app)), lambda error: None)
 
+    def _next_full(self, span: float, last: float) -> float:
+        """When a timer of that span comes next, which came last at ``last``; those that it left out would have found nothing."""
+        return max((last // span + 1) * span, math.ceil(self.now / span) * span)
+
     def _tick_moment(self) -> float | None:
         """The next full minute at which a tick finds something: the others would provably do nothing, and three days have 4,320."""
-        soonest = (self._ticked // MINUTE + 1) * MINUTE
-        if self.engine.counts().dead:
+        soonest = self._next_full(MINUTE, self._ticked)
+        if self.engine.counts().dead or self.store.has_words():
             return soonest
         if self.store.unanswered() - self.desk.awaiting():
             return soonest
@@ -197,7 +208,7 @@ class Simulation:
 
     def _sweep_moment(self) -> float:
         """The next fifth minute at which a sweep finds something; once an hour it looks in any case."""
-        soonest = (self._swept // (5 * MINUTE) + 1) * 5 * MINUTE
+        soonest = self._next_full(5 * MINUTE, self._swept)
         log = len(self.fresh._log) + len(self.late._log)
         if log != self._swept_log or self.store.has_open_runs():
             return soonest
@@ -228,6 +239,11 @@ class Simulation:
         self.weather = weather
         for fault in self.history.faults:
             self.agenda.at(fault.at, lambda fault=fault: self._troubles.begin(fault))  # type: ignore[misc]
+        operator = Operator(self)
+        for moment, rules in self.theme.edits:
+            self.agenda.at(moment, lambda rules=rules: self._edited(rules))  # type: ignore[misc]
+        for visit in self.theme.visits:
+            self.agenda.at(visit.at, lambda visit=visit: operator.comes_by(visit))  # type: ignore[misc]
         for turn in range(int(self._until // (6 * HOUR)) + 1):
             self.agenda.at(turn * 6 * HOUR, lambda: self._run_timer("renews", lambda app: app.renew_subscriptions()))
         try:
@@ -253,9 +269,16 @@ class Simulation:
             ended_at=self.now,
             struck=dict(self.weather.struck),
             messages=self._messages,
+            booted=self.workers.booted,
+            words=operator.words,
             said=self.managers.said,
             trace=self.trace or [],
         )
+
+    def _edited(self, rules: Rules) -> None:
+        self.say(f"deploy {rules}")
+        self.policy, self.edition = policy_of(rules), self.edition + 1
+        self.workers.deploy()
 
     def _settle_in(self, character: Character, act: Act) -> None:
         fields = dict(act.fields)
@@ -292,6 +315,11 @@ class Simulation:
         # While the bus is down nobody asks it.
         return self.now + max(seconds, 0.001)
 
+    def _may_wait(self, held: set[str]) -> set[str]:
+        """Who asks again every hour whatever happens: what waits for a person's word, too, may be about a grant that ends by its date."""
+        waits = self.store.undecided() if self.theme.kind else set()
+        return waits | {f"{TENANT}|person:{one}" for one in held}
+
     def _rest(self) -> bool:
         """Wait until nothing is left to do; False if that never comes."""
         end = self.now + REST_MAX
@@ -300,7 +328,7 @@ class Simulation:
         while self.now < end:
             self._run_until(min(self.now + 30 * MINUTE, end))
             busy = self.workers.busy
-            if not busy and not self.engine.counts().active and self.store.awaited() <= {f"{TENANT}|person:{one}" for one in held}:
+            if not busy and not self.engine.counts().active and self.store.awaited() <= self._may_wait(held):
                 break
         else:
             return False
