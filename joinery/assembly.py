@@ -45,6 +45,7 @@ from joinery.engine.ports import (
 from joinery.engine.promotion import PromotionBook
 from joinery.engine.readside import ReadSide
 from joinery.engine.recipes import Catalogue
+from joinery.engine.reports import ReportsTeller
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.engine.seals import SEAL_EVERY, Sealer
@@ -109,6 +110,7 @@ def assemble(
             groups=groups,
             asker=Asker(people=DirectoryPeople(directory, groups), policy=policy, store=store, clock=clock),
             memberships=MembershipEnder(directory=directory, groups=groups, clock=clock),
+            reports=ReportsTeller(directory=directory, queue=queue, clock=clock),
         ),
     )
 

@@ -17,7 +17,7 @@ from joinery.domain.events import Fact
 from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.moments import from_text, to_text
-from joinery.domain.person import Absence, Person, Sighting
+from joinery.domain.person import Absence, DirectReport, Person, Sighting
 from joinery.domain.policy import Policy, Ring, WorkflowPolicy
 from joinery.domain.tickets import FindUser, Order, Result, UserRef
 from joinery.engine import codec
@@ -35,6 +35,7 @@ from joinery.engine.promotion import PromotionBook
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
 from joinery.engine.rows import index_rows
+from joinery.engine.sweeps import WATCHING
 from joinery.errors import Refused
 
 #: A plan that is not through after so many jumps goes on for ever: what was planned until then is told.
@@ -140,6 +141,9 @@ class Planner:
         store.replace_shared(
             WATCHED, {"at": to_text(clock.now()), "ids": {name: name.lower() for name in names}, "missing": []}, expected=None
         )
+        watching = self.store.read_shared(WATCHING)[1]
+        if watching is not None:
+            store.replace_shared(WATCHING, watching, expected=None)
         shadow = {workflow.name: WorkflowPolicy(ring=Ring.SHADOW) for workflow in self.catalogue.values()}
         ports = Ports(
             clock=clock,
@@ -222,7 +226,7 @@ class Planner:
             document = self.store.read_shared(row)[1]
             if document is not None:
                 store.replace_shared(row, document, expected=None)
-        breaker = Breaker(store=store, clock=self.clock, policy=self.policy.breaker)
+        breaker = Breaker(store=store, clock=self.clock, policy=self.policy.breaker, counts=False)
         promotions = PromotionBook(store)
         gate = Gate(store=store, policy=self.policy, breaker=breaker, held=HeldBook(store), promotions=promotions, clock=self.clock)
         decision = gate.of_ring(run.workflow, run.person, head.known.baseline)
@@ -299,6 +303,10 @@ class StoredDirectory:
         """Who was last seen in it."""
         rows = self._store.list_index(HOLDERS, prefix=f"{group_id}|")
         return frozenset(row.name.partition("|")[2].partition(":")[2] for row in rows)
+
+    def reports_of(self, person_id: str) -> tuple[DirectReport, ...]:
+        """Not stored by manager: a plan names nobody."""
+        return ()
 
     def group_traits(self, group_id: str) -> GroupTraits:
         """Not stored: taken for a group that can be edited."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from joinery.domain.events import Moved
-from joinery.domain.person import Manager, Person
+from joinery.domain.person import DirectReports, Manager, Person
 from joinery.domain.roles import Membership
 from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket, ToDo, UpdateUser
 from joinery.engine.context import Context
@@ -48,18 +48,29 @@ _WORDS = {
 _NEW_POST = frozenset({"manager", "department"})
 
 
-@workflow(version=1)
+def _first_mover(ctx: Context) -> None:
+    _move(ctx, DirectReports())
+
+
+@workflow(version=2, earlier={1: _first_mover})
 def mover(ctx: Context) -> None:
     """Runs when department, title, manager, company or office changed and settled. A further move goes on with the first one's ticket.
 
-    Roles that a manager had approved end by a date; until then the manager of now is asked, for each, whether it stays.
+    Roles that a manager had approved end by a date; until then the manager of now is asked, for each, whether it stays. Whoever reports to
+    the person is looked at, and named on the ticket.
     """
+    _move(ctx, ctx.tell_reports("look at everybody who reports to the person"))
+
+
+def _move(ctx: Context, reports: DirectReports) -> None:
     person, moved = ctx.person, cast(Moved, ctx.fact)
     user = ctx.do("make sure the person is a user on the desk", EnsureUser(person=person))
     given = ctx.decide_roles("see which roles the person has").given
     old = [one for one in given if "manager" in one.role.approval and _NEW_POST & set(moved.fields)]
     until = _midnight_after(ctx.now() + ctx.old_access_lasts)
     what = changes(moved, ctx.before, person)
+    if reports.count:
+        what += f"\n\n{_reports(reports)}"
     if old:
         what += f"\n\n{_access(old, until)}"
         ctx.limit_grants("let old access end by its date", [one.group for one in old], until)
@@ -92,12 +103,18 @@ def mover(ctx: Context) -> None:
         stays = "stays" if approval.approved else f"ends on {until:%Y-%m-%d}"
         ctx.do(
             f"say whether {one.role.role} stays, for {one.group}",
-            AddNote(ticket_id=ticket.id, text=f"The role {one.role.role} {stays}. {approval.why}"),
+            AddNote(ticket_id=ticket.id, text=f"The role {one.role.role} {stays}. {approval.told}"),
         )
 
 
 def _midnight_after(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _reports(reports: DirectReports) -> str:
+    more = reports.count - len(reports.names)
+    names = f"{', '.join(reports.names)} and {more} more" if more else ", ".join(reports.names)
+    return f"Direct reports in the directory, to be handed over where they do not move along: {names}"
 
 
 def _access(old: list[Membership], until: datetime) -> str:

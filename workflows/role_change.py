@@ -64,7 +64,7 @@ def _ask(ctx: Context, membership: Membership) -> None:
     wanted = ctx.remember_answer(f"write down the answer for {group}", membership, approval, ticket)
     if approval.approved:
         has = _set_roles(ctx, wanted, f"{_SETS}, {group} included")
-        _close(ctx, ticket, group, f"{approval.why} {_given(ctx, membership, has)}")
+        _close(ctx, ticket, group, f"{approval.told} {_given(ctx, membership, has)}")
     else:
         _close(ctx, ticket, group, _refused(ctx, membership, approval))
 
@@ -75,13 +75,12 @@ def _set_roles(ctx: Context, wanted: Wanted, name: str) -> RolesRef:
     if wanted.roles:
         agent = ctx.do(f"{name}: make sure there is an agent", EnsureAgent(person=ctx.person, team=wanted.team))
         agent_id = agent.id
-    order = SetRoles(person=ctx.person, agent_id=agent_id, roles=wanted.roles, ours=wanted.ours)
+    order = SetRoles(person=ctx.person, agent_id=agent_id, roles=wanted.roles, ours=wanted.ours, as_they_are=wanted.as_they_are)
     has = ctx.do(name, order, about=DESIRED)
-    foreign = sorted(set(has.foreign) - set(wanted.as_they_are))
-    if foreign:
+    if has.foreign:
         ctx.report(
             f"{name}: report the roles that no group gives",
-            f"agent {has.id} has {len(foreign)} roles that no group gives: {', '.join(foreign)}",
+            f"agent {has.id} has roles that no group gives: {', '.join(has.foreign)}",
             cause="agents have roles that no group gives; they were left as they are",
         )
     return has
@@ -128,7 +127,7 @@ def _given(ctx: Context, membership: Membership, has: RolesRef) -> str:
 
 
 def _refused(ctx: Context, membership: Membership, approval: Approval) -> str:
-    text = f"{approval.why} The role {membership.role.role} is not given, and is not asked for again while they are in {membership.group}."
+    text = f"{approval.told} The role {membership.role.role} is not given, and is not asked for again while they are in {membership.group}."
     policy = membership.role.on_refused
     if policy is OnRefused.LEAVE:
         return text

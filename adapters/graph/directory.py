@@ -28,7 +28,7 @@ from adapters.graph.wire import (
 )
 from adapters.system import SystemClock
 from joinery.domain.groups import GroupTraits, WatchedGroup
-from joinery.domain.person import Absence, Person, Sighting
+from joinery.domain.person import Absence, DirectReport, Person, Sighting
 from joinery.engine.ports import Clock, DeltaPage
 from joinery.errors import Refused, TryLater
 
@@ -155,6 +155,18 @@ class GraphDirectory:
         # Checked again on our side: a filter that was not understood would name the first of everybody.
         found = [person for person in people if address.strip().casefold() in person.addresses]
         return found[0] if len(found) == 1 else None
+
+    def reports_of(self, person_id: str) -> tuple[DirectReport, ...]:
+        """The users whose manager this is ("user-list-directreports": contacts may be among them, and are left out)."""
+        path = f"/users/{_checked(person_id)}/directReports?$select=id,displayName&$top=999"
+        try:
+            page = self._client.read("GET", path, OBJECTS)
+        except NotThere:
+            return ()
+        found = self._all_pages(page.value, page.next_link)
+        return tuple(
+            DirectReport(id=one.id.lower(), display_name=one.display_name or "") for one in found if kind_of(one.odata_type) == "user"
+        )
 
     def people_in(self, group_id: str) -> frozenset[str]:
         """Ids of all users in the group, through nesting; empty if the group is gone."""

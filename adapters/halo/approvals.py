@@ -28,6 +28,8 @@ _VERDICTS = {1: Verdict.APPROVED, 2: Verdict.REJECTED}
 
 #: What says how a row was answered. A ticket may show its rows without it; then they are asked for.
 _EVIDENCE = ("dateapproved", "delegated_by_uid", "admin_overridden", "requestor_agent_id")
+#: Where a row has what was written with the answer: both are published, and one is what the answer is posted with (reference 7.2).
+_WORDS = ("approver_note", "note")
 
 #: Pages read of the tickets that await an approval: a list of more is a filter that was ignored.
 _PAGES_MAX = 20
@@ -167,7 +169,7 @@ class Approvals:
         if not isinstance(shown, list):
             return _latest(self._rows(ticket_id, deadline))
         rows = _latest([row for row in shown if isinstance(row, dict) and _is_of(row, ticket_id)])
-        if all(_answer(row).verdict is Verdict.PENDING or all(member in row for member in _EVIDENCE) for row in rows):
+        if all(_answer(row).verdict is Verdict.PENDING or _is_whole(row) for row in rows):
             return rows
         return [row for row in self._rows(ticket_id, deadline, number=_round(rows[0])) if _round(row) == _round(rows[0])]
 
@@ -219,7 +221,13 @@ def _answer(row: wire.Row) -> Answer:
     elif not user and not agent:
         # Whoever holds the link has answered: that proves a mailbox, not a person (reference 7.2).
         by, how = "", "mail link"
-    return Answer(asked=asked, verdict=verdict, by=by, how=how, at=to_text(answered_at) if answered_at else "")
+    words = next((text for member in _WORDS if (text := wire.text(row, member))), "")
+    return Answer(asked=asked, verdict=verdict, by=by, how=how, at=to_text(answered_at) if answered_at else "", words=words)
+
+
+def _is_whole(row: wire.Row) -> bool:
+    """Whether an answered row says how it was answered, and what was written with it."""
+    return all(member in row for member in _EVIDENCE) and any(member in row for member in _WORDS)
 
 
 def _by_itself(row: wire.Row, user: int, agent: int, answered_at: datetime | None, asked_at: datetime | None) -> bool:

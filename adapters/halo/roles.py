@@ -35,7 +35,7 @@ class Roles:
             return RolesRef(id=None)
         agent_id = wire.id_of(agent, "GET /Agent")
         held = self._held(agent, deadline)
-        kept = {} if order.alone else {guid: name for guid, name in held.items() if not _among(name, order.ours)}
+        kept = {guid: name for guid, name in held.items() if not _is_ours_to_take(name, order)}
         target = kept | {str(role.id).casefold(): role.name for role in wanted}
         disabled = not wanted and (not target or agent.get("isdisabled") is True)
         if held.keys() != target.keys() or disabled is not agent.get("isdisabled"):
@@ -49,7 +49,8 @@ class Roles:
             # What the desk says it made of it; where it says nothing, what was sent.
             target = self._held(answer, deadline) if isinstance(answer.get("roles"), list) else target
         names = tuple(sorted(target.values()))
-        return RolesRef(id=str(agent_id), roles=names, foreign=tuple(name for name in names if not _among(name, order.ours)))
+        known = (*order.ours, *order.as_they_are)
+        return RolesRef(id=str(agent_id), roles=names, foreign=tuple(name for name in names if not _among(name, known)))
 
     def check(self, order: SetRoles, result: RolesRef) -> ReadBack:
         """Every wanted role is there, every other one of ours is gone, and whoever has none is disabled."""
@@ -95,4 +96,8 @@ def _among(role: str, roles: tuple[str, ...]) -> bool:
 
 
 def _unwanted(role: str, order: SetRoles) -> bool:
-    return not _among(role, order.roles) and (order.alone or _among(role, order.ours))
+    return not _among(role, order.roles) and _is_ours_to_take(role, order)
+
+
+def _is_ours_to_take(role: str, order: SetRoles) -> bool:
+    return _among(role, order.ours) or (order.alone and not _among(role, order.as_they_are))

@@ -17,6 +17,9 @@ from joinery.domain.tickets import Answer
 #: What a ``of`` may say: the manager, or ``owner:`` and a mail address.
 MANAGER, OWNER = "manager", "owner:"
 
+#: Characters of an answer's note that are quoted; whoever wants all of it reads the answer itself on the ticket.
+WORDS_MAX = 500
+
 
 class ApprovalOutcome(StrEnum):
     """How an approval ended. Only the first is one."""
@@ -41,13 +44,27 @@ class Approval:
     how: str = ""
     #: ISO 8601, UTC: when they answered; else when it was given up.
     at: str = ""
-    #: A sentence for the ticket: ids and rules, no names or addresses.
+    #: A sentence: ids and rules, no names or addresses.
     why: str = ""
+    #: What whoever decided wrote with it, as ``quoted`` gives it. Their words: for the ticket, and for what can be erased.
+    words: str = ""
 
     @property
     def approved(self) -> bool:
         """True for an approval alone."""
         return self.outcome is ApprovalOutcome.APPROVED
+
+    @property
+    def told(self) -> str:
+        """For the ticket: why, and what whoever decided wrote with it."""
+        return f'{self.why} They wrote: "{self.words}"' if self.words else self.why
+
+
+def quoted(words: str) -> str:
+    """What somebody wrote, as a quotation for a ticket: one line, at most ``WORDS_MAX`` characters."""
+    # In brackets stand the keys by which tickets and notes are found: what others write must not look like one.
+    line = " ".join(words.replace("[", "(").replace("]", ")").split())
+    return line if len(line) <= WORDS_MAX else f"{line[: WORDS_MAX - 1].rstrip()}…"
 
 
 def discounted(answer: Answer, asked: tuple[str, ...]) -> str:

@@ -11,15 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 
 from joinery.domain.events import Completed, Fact, Joined, Left, LeftHow, Moved, Renamed, Returned, RolesChanged
-from joinery.domain.person import Absence, Person, Sighting
+from joinery.domain.person import Absence, Manager, Person, Sighting
 from joinery.domain.policy import Policy
 
 #: A change of one of these is a move; filled for the first time soon after joining it completes the joiner.
 MOVE_FIELDS = ("department", "job_title", "manager", "company_name", "office_location")
 #: A change of one of these is a new name for the same person.
 NAME_FIELDS = ("display_name", "given_name", "surname", "user_principal_name", "mail")
+#: Reads all of them at once: most looks change none.
+_ALL_OF: Mapping[tuple[str, ...], attrgetter[tuple[str | Manager | None, ...]]] = {
+    fields: attrgetter(*fields) for fields in (MOVE_FIELDS, NAME_FIELDS)
+}
 #: The doubt of whoever has entered the joiner group and settles.
 JOINING = "joining"
 #: A look that asks for another one never asks for this very moment.
@@ -61,6 +66,8 @@ class Known:
     doubts: Mapping[str, datetime] = field(default_factory=dict)
     #: Watched group -> when a change of its membership was last decided.
     group_decisions: Mapping[str, datetime] = field(default_factory=dict)
+    #: Their account was made while we watched: what they are in at first sight was not there before us.
+    newcomer: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,11 +155,12 @@ def _present(known: Known, person: Person, policy: Policy, now: datetime, patien
         return _decided(known, person, Episode(number=known.episode.number, stage=stage), why)
     if _enters(known, person, policy):
         return _joining(known, person, policy, now, patience)
-    if known.baseline is None:
+    if known.baseline is None and not known.newcomer:
         why = f"first sight, not in {policy.joiner_group}: taken in as they are"
         return _decided(known, person, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
-    if stage is not Stage.ACTIVE:
-        why = f"enabled, not in {policy.joiner_group}: nothing to start"
+    if known.baseline is None or stage is not Stage.ACTIVE:
+        first = "first sight of an account made since we watch" if known.baseline is None else "enabled"
+        why = f"{first}, not in {policy.joiner_group}{'' if person.groups & policy.roles.keys() else ': nothing to start'}"
         return _with_roles(known, person, policy, now, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
     return _active(known, known.baseline, person, policy, now, patience)
 
@@ -228,49 +236,49 @@ def _active(
         gained, lost = (tuple(g for g in decided if (g in person.groups) is now_in) for now_in in (True, False))
         facts.append(RolesChanged(gained=gained, lost=lost))
 
-    held_back = frozenset(unripe)
-    as_before = {name: getattr(before, name) for name in settling}
-    baseline = person.evolve(groups=(person.groups - held_back) | (before.groups & held_back), **as_before)
+    baseline = person
+    if settling or unripe:
+        held_back = frozenset(unripe)
+        as_before = {name: getattr(before, name) for name in settling}
+        baseline = person.evolve(groups=(person.groups - held_back) | (before.groups & held_back), **as_before)
     why = ", ".join(fact.kind for fact in facts) or ("" if settling else "nothing that matters changed")
     if settling:
         why = f"{why}; " if why else ""
         why += f"{', '.join(settling)} changed; settling, so that what belongs together is one change"
     if unripe:
         why += f"; {', '.join(unripe)} changed again so soon that it is believed at the second look"
-    reading = Reading(
+    return Reading(
         facts=tuple(facts),
         look_again_at=patience.look_again_at,
         why=why,
         baseline=baseline,
         episode=known.episode,
         doubts=patience.doubts,
-        group_decisions=recent,
+        group_decisions=recent | dict.fromkeys(decided, now),
     )
-    return _with_group_decisions(reading, dict.fromkeys(decided, now))
 
 
 def _changed(
     fields: tuple[str, ...], known: Known, before: Person, person: Person, policy: Policy, now: datetime
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The fields that changed, and apart from them those that were empty and were filled soon after joining."""
-    if before.erased:
-        # What was there before nobody knows any more; this sighting is the new picture.
+    then, here = _ALL_OF[fields](before), _ALL_OF[fields](person)
+    if then == here or before.erased:
+        # Of whoever was erased nobody knows any more what was there before; this sighting is the new picture.
         return (), ()
     joined_at = known.episode.joined_at
     fresh = joined_at is not None and now - joined_at <= policy.timing.completion_window
     changed: list[str] = []
     filled: list[str] = []
-    for name in fields:
-        old, new = _comparable(before, name), _comparable(person, name)
-        if old != new:
+    for name, old, new in zip(fields, then, here, strict=True):
+        if _comparable(old) != _comparable(new):
             (filled if fresh and not old and new else changed).append(name)
     return tuple(changed), tuple(filled)
 
 
-def _comparable(person: Person, name: str) -> str:
-    if name == "manager":
-        return person.manager.id if person.manager else ""
-    return str(getattr(person, name))
+def _comparable(value: str | Manager | None) -> str:
+    """A manager who has a new name is still the same manager."""
+    return value.id if isinstance(value, Manager) else value or ""
 
 
 def _nothing(known: Known, why: str) -> Reading:

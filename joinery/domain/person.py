@@ -17,6 +17,23 @@ class Manager:
     user_principal_name: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectReport:
+    """Somebody whom the directory lists under a manager."""
+
+    id: str
+    display_name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectReports:
+    """The people who report to somebody."""
+
+    count: int = 0
+    #: Display names in order, the first ones where they are many.
+    names: tuple[str, ...] = ()
+
+
 #: More than anybody has in an ordinary life.
 FORMER_ADDRESSES_KEPT = 8
 

@@ -119,6 +119,8 @@ class EnsureAgent:
 class SetRoles:
     """Make the agent's roles, as far as they are in ``ours``, exactly ``roles``. Others stay, unless ``alone``; without any role the agent is disabled.
 
+    What is in ``as_they_are`` stays whatever else is said, and is not given.
+
     Roles are display names on the desk.
     """
 
@@ -130,6 +132,7 @@ class SetRoles:
     #: The allow-list: no role outside it is ever given, and none taken unless ``alone``.
     ours: tuple[str, ...]
     alone: bool = False
+    as_they_are: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,7 +222,7 @@ class RolesRef:
     id: str | None
     #: Display names, sorted: everything the agent has now.
     roles: tuple[str, ...] = ()
-    #: Roles it has that no rule of ours gives; reported, and left alone unless policy says otherwise.
+    #: Roles it has that no rule of ours gives or leaves as they are; reported, and left alone unless policy says otherwise.
     foreign: tuple[str, ...] = ()
 
 
@@ -261,6 +264,8 @@ class Answer:
     how: str = ""
     #: ISO 8601, UTC.
     at: str = ""
+    #: What they wrote with it, as they wrote it; it may name people.
+    words: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

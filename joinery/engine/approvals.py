@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from joinery.domain.approvers import Approval, ApprovalOutcome, People, Route, discounted, objection, owner_in, walk
+from joinery.domain.approvers import Approval, ApprovalOutcome, People, Route, discounted, objection, owner_in, quoted, walk
 from joinery.domain.moments import to_text
 from joinery.domain.person import Person, Sighting
 from joinery.domain.policy import Policy
@@ -163,7 +163,7 @@ class _OpenQuestion:
         if self._run.mode == "live" and self._now < since + patience:
             self._at = replace(self._at, nobody_since=since)
             raise self._later(since + patience - self._now, "nobody can be asked; looking again")
-        self._decide(ApprovalOutcome.NOBODY, "There is nobody who may approve this, so it is not approved.")
+        self._decide(Approval(outcome=ApprovalOutcome.NOBODY, why="There is nobody who may approve this, so it is not approved."))
 
     # --- rounds ---
 
@@ -233,7 +233,7 @@ class _OpenQuestion:
         elif ended and room:
             self._new_round(restarts=self._at.restarts + 1)
         elif over:
-            self._decide(ApprovalOutcome.TIMED_OUT, f"Nobody answered in time: {self._at.held}")
+            self._decide(Approval(outcome=ApprovalOutcome.TIMED_OUT, why=f"Nobody answered in time: {self._at.held}"))
         elif escalates:
             self._escalate(room)
         elif (due := self._next_reminder()) and self._now >= due:
@@ -267,12 +267,17 @@ class _OpenQuestion:
         by = valid.by or valid.asked
         why = f"User {by} {said} it ({valid.how or 'way unknown'}, {valid.at or to_text(self._now)}, round {self._at.round})."
         evidence: Document = {"who": who, "by": by, "how": valid.how, "at": valid.at, "round": self._at.round, "number": self._at.number}
-        self._partition.audit(f"approval {said}", why, run=self._run.id, step=self._question.name, **evidence)
-        if valid.verdict is Verdict.REJECTED:
-            self._decide(ApprovalOutcome.REFUSED, why, by=by, who=who, how=valid.how, at=valid.at)
+        words = quoted(valid.words)
+        personal = {"said": words} if words else None
+        self._partition.audit(f"approval {said}", why, run=self._run.id, step=self._question.name, personal=personal, **evidence)
+        refused = valid.verdict is Verdict.REJECTED
+        outcome = ApprovalOutcome.REFUSED if refused else ApprovalOutcome.APPROVED
+        approval = Approval(outcome=outcome, by=by, who=who, how=valid.how, at=valid.at, why=why, words=words)
+        if refused:
+            self._decide(approval)
         else:
             self._at = replace(self._at, approved=(*self._at.approved, who))
-            self._turn_taken(Approval(outcome=ApprovalOutcome.APPROVED, by=by, who=who, how=valid.how, at=valid.at, why=why))
+            self._turn_taken(approval)
         return True
 
     def _why_not(self, answer: Answer, state: TicketState) -> str:
@@ -320,7 +325,7 @@ class _OpenQuestion:
         if last is None:
             who = self._at.approved[-1]
             last = Approval(outcome=ApprovalOutcome.APPROVED, who=who, at=to_text(self._now), why="Whoever has to approve did so before.")
-        self._decide(last.outcome, last.why, by=last.by, who=last.who, how=last.how, at=last.at)
+        self._decide(last)
 
     # --- time ---
 
@@ -361,11 +366,11 @@ class _OpenQuestion:
     def _save(self) -> None:
         self._step = self._partition.save_step(self._run, replace(self._step, result=codec.to_document(self._at)))
 
-    def _decide(self, outcome: ApprovalOutcome, why: str, *, by: str = "", who: str = "", how: str = "", at: str = "") -> None:
+    def _decide(self, approval: Approval) -> None:
         """The end of the question, in one commit."""
-        approval = Approval(outcome=outcome, by=by, who=who, how=how, at=at or to_text(self._now), why=why)
+        approval = replace(approval, at=approval.at or to_text(self._now))
         self._parts.give_up()
-        self._partition.audit("approval decided", f"{outcome}: {why}", run=self._run.id, step=self._question.name)
+        self._partition.audit("approval decided", f"{approval.outcome}: {approval.why}", run=self._run.id, step=self._question.name)
         done = replace(self._step, state=StepState.DONE, result=codec.tag(approval), verified=True)
         self._step = self._partition.save_step(self._run, done)
         ticket, store = self._question.ticket.id, self._asker.store

@@ -160,12 +160,17 @@ def wake(partition: Partition, ticket_id: str = "", *, heard: bool = False, move
     return found
 
 
-def inherited(partition: Partition, run: Run, ticket_id: str) -> Asking | None:
-    """What a run that this one overtook had come to with the approval on the same ticket."""
-    for seq in reversed(run.supersedes):
+def inherited(partition: Partition, run: Run, name: str, ticket_id: str) -> Asking | None:
+    """What the run that this one overtook had come to with the question of that name on the same ticket, or the one that it had overtaken.
+
+    The latest that asked it counts. Several questions may have been asked on one ticket: an answer to another one is none to this.
+    """
+    seqs = sorted(run.supersedes, reverse=True)
+    for seq in seqs:
         for row in partition.closed_rows(seq):
             data = row.data
-            open_still = data.get("asks") == APPROVAL and data.get("key") == ticket_id and data.get("state") == StepState.ABANDONED
-            if open_still and data.get("result"):
-                return codec.from_document(data["result"], Asking)
+            seqs += [one for one in data.get("supersedes", ()) if one not in seqs]
+            if (data.get("asks"), data.get("name"), data.get("key")) == (APPROVAL, name, ticket_id):
+                open_still = data.get("state") == StepState.ABANDONED and data.get("result")
+                return codec.from_document(data["result"], Asking) if open_still else None
     return None

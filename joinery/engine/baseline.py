@@ -19,6 +19,7 @@ from joinery.engine.groups import HOLDERS, GroupBook, named
 from joinery.engine.partition import Partition
 from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import Clock, Directory, StateStore
+from joinery.engine.sweeps import watch
 from joinery.errors import LostRace
 
 #: The action in a person's audit.
@@ -56,6 +57,7 @@ class Baseliner:
     def run(self) -> BaselineReport:
         """Everybody in the directory. Raises what the directory and the store raise; a repeat goes on where it stopped."""
         self.groups.refresh(force=True)
+        watch(self.store, self.clock)
         ids = self.groups.ids()
         report = BaselineReport()
         for person_id in self._everybody():

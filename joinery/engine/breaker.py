@@ -26,8 +26,8 @@ SLOTS, SIZE, ACTIVE, HELD = "breaker", "active-people", "active", "held"
 DECIDED = "operator"
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(hours=24)
-#: How often the active people are counted.
-_COUNTED_EVERY = timedelta(hours=1)
+#: How often the active people are counted, and how old a count may be that refuses somebody. A small company is counted for each refusal.
+_COUNTED_EVERY, _REFUSES_FOR, _SMALL = timedelta(hours=1), timedelta(minutes=1), 1000
 #: The evidence of whoever is not in the directory any more.
 GONE = "gone"
 #: What a wave looks like: the same words for everybody it strikes, so that it is one alert.
@@ -75,6 +75,8 @@ class Breaker:
     store: StateStore
     clock: Clock
     policy: BreakerPolicy
+    #: False for a copy, which has the last count and no index of active people to count again.
+    counts: bool = True
 
     def take(self, ask: Ask, *, beyond: bool = False) -> Refusal | None:
         """Take a slot for a run; None where it may begin. ``beyond`` takes one however many are taken: it counts all the same.
@@ -96,6 +98,10 @@ class Breaker:
             minute = f"{now:%Y-%m-%dT%H:%M}"
             struck = {**struck, minute: {**struck.get(minute, {}), ask.how: struck.get(minute, {}).get(ask.how, 0) + 1}}
             refusal = None if beyond else self._refusal(ask, mark, taken, struck, size, now)
+            if refusal is not None and self._is_stale(size, now):
+                # A company that is still being taken in grows faster than it is counted.
+                self.count_active(anew=True)
+                refusal = self._refusal(ask, mark, taken, struck, self.store.read_shared(SIZE)[1] or {}, now)
             if refusal is None and ask.workflow in self.policy.workflows:
                 taken = {**taken, slot: f"{to_text(now)}|{mark}"}
             fresh = {
@@ -144,6 +150,11 @@ class Breaker:
             return ""
         gone = sum(minute.get(GONE, 0) for minute in struck.values())
         return _EMPTY if gone * 2 > count else _CHANGED
+
+    def _is_stale(self, size: Document, now: datetime) -> bool:
+        if not self.counts:
+            return False
+        return int(size.get("count", 0)) < _SMALL or now - from_text(size["at"]) >= _REFUSES_FOR
 
     def count_active(self, *, anew: bool = False) -> None:
         """Count the active people where the last count is old, or ``anew``. Raises StoreUnavailable."""

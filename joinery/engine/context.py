@@ -12,7 +12,7 @@ import msgspec
 from joinery.domain.approvers import Approval
 from joinery.domain.events import AlertRaised, Fact
 from joinery.domain.moments import from_text, to_text
-from joinery.domain.person import Person
+from joinery.domain.person import DirectReports, Person
 from joinery.domain.roles import Grant, Membership, Removal, Wanted
 from joinery.domain.tickets import (
     AddNote,
@@ -44,6 +44,7 @@ from joinery.engine.leash import Leash
 from joinery.engine.memberships import MEMBERSHIP
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Document
+from joinery.engine.reports import REPORTS
 from joinery.engine.role_book import RoleBook
 from joinery.engine.surroundings import Surroundings
 from joinery.errors import JoineryError, Waiting
@@ -175,6 +176,16 @@ class Context:
                 self._interruptible(self._partition.commit)
             return Removal(step.result)
 
+    def tell_reports(self, name: str) -> DirectReports:
+        """Look at everybody who reports to the person, for something changed for their manager; returns who that is. Done once. Raises Waiting."""
+        with self._leash.engine():
+            self._claim(name, None, asks=REPORTS)
+            step = self._steps.get(name) or Step(n=len(self._steps) + 1, name=name, asks=REPORTS)
+            if step.state is not StepState.DONE:
+                step = self._interruptible(lambda: self._around.reports.settle(self._partition, self._run, step))
+                self._interruptible(self._partition.commit)
+            return codec.from_document(step.result, DirectReports)
+
     def report(self, name: str, why: str, *, cause: str) -> None:
         """Tell whoever watches the alerts, once: ids and rules only; ``cause`` is the same text for everything that one remedy mends."""
         if self._run.mode == "live":
@@ -302,7 +313,7 @@ class Context:
             self._claim(name, None, asks=APPROVAL)
             self._claim_parts(name)
             question = Question(name=name, ticket=ticket, of=of, any_of=any_of, about=about)
-            before = inherited(self._partition, self._run, ticket.id) if name not in self._steps else None
+            before = inherited(self._partition, self._run, name, ticket.id) if name not in self._steps else None
             try:
                 approval = self._around.asker.ask(self._partition, self._run, self._effects, question, before)
             except QuestionLost as lost:

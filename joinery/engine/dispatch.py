@@ -33,6 +33,7 @@ from joinery.engine.ports import Clock, Directory, Document, StateStore
 from joinery.engine.recipes import Catalogue, Workflow
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
+from joinery.engine.sweeps import watched_since
 from joinery.errors import Refused, StoreUnavailable, TryLater
 
 #: A wake that comes this much too early is sent once more, each time for a later moment, and so often at most: then it is the tick's.
@@ -132,14 +133,19 @@ class Dispatcher:
             partition.look_once_more(self._second_look, enqueued_at=enqueued_at)
 
     def _tell_questions(self, partition: Partition, before: Head, sighting: Sighting) -> None:
-        """Approvals go to the manager of now, and not to somebody who can no longer be asked: let them look again."""
+        """Approvals go to the manager of now, and not to somebody who can no longer be asked, or has another post: let them look again."""
         seen = before.known.seen
         gone = partition.head.episode.stage is Stage.LEFT and before.episode.stage is not Stage.LEFT
         if isinstance(sighting, Person) and seen is not None:
             if _manager_of(seen) != _manager_of(sighting):
                 wake(partition)
             away = frozenset(self.policy.approvals.away_groups)
-            gone = gone or bool((sighting.groups - seen.groups) & away) or (seen.account_enabled and not sighting.account_enabled)
+            gone = (
+                gone
+                or _has_moved(seen, sighting)
+                or bool((sighting.groups - seen.groups) & away)
+                or (seen.account_enabled and not sighting.account_enabled)
+            )
         if gone:
             partition.afterwards(lambda: self.answers.asked_is_gone(sighting.id))
 
@@ -161,7 +167,7 @@ class Dispatcher:
         if person is None:
             raise AssertionError("an absence without a person was filtered before")
         identity = classify(person, self.policy.identity) if isinstance(sighting, Person) or head.identity is None else head.identity
-        known = replace(known, seen=person)
+        known = replace(known, seen=person, newcomer=known.newcomer or (known.seen is None and self._is_newcomer(person)))
         if not identity.may_be_acted_upon:
             # This look may be the stale one: what was in doubt before is looked at once more.
             again = now + self._second_look if head.known.doubts else None
@@ -201,6 +207,10 @@ class Dispatcher:
             partition.head = replace(partition.head, told=told)
         if not reading.facts:
             self._tell(partition, envelope, "waiting" if reading.look_again_at else "nothing", reading.why, sighting, head.known)
+
+    def _is_newcomer(self, person: Person) -> bool:
+        since = watched_since(self.store)
+        return since is not None and person.created_at is not None and person.created_at >= since
 
     @property
     def _second_look(self) -> timedelta:
@@ -350,6 +360,10 @@ class Dispatcher:
 
 def _manager_of(person: Person) -> str:
     return person.manager.id if person.manager else ""
+
+
+def _has_moved(before: Person, now: Person) -> bool:
+    return any(getattr(before, field) != getattr(now, field) for field in ("department", "job_title", "company_name", "office_location"))
 
 
 def _digest(situation: Document) -> str:

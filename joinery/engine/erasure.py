@@ -18,7 +18,7 @@ from joinery.domain.person import Person
 from joinery.engine import codec
 from joinery.engine.audit import PERSONAL
 from joinery.engine.breaker import HELD
-from joinery.engine.journal import JOURNAL_VERSION, KNOWN, Check, Head, Run, split_head, whole_head
+from joinery.engine.journal import APPROVAL, JOURNAL_VERSION, KNOWN, VALUE, Check, Head, Run, split_head, whole_head
 from joinery.engine.operations import ERASED, OperatorLog
 from joinery.engine.parking import ParkingLot
 from joinery.engine.ports import Clock, Commit, Document, Randomness, Row, Snapshot, StateStore
@@ -208,8 +208,10 @@ def _scrubbed_run(run: Document) -> Document:
 
 
 def _scrubbed_step(step: Document) -> Document:
-    """Refs to what was made on the desk stay; a value may be anything that a recipe computed."""
-    result: Any = None if step.get("asks") == "value" else step.get("result")
+    """Refs to what was made on the desk stay; a value may be anything that a recipe computed, and an answer has the words of a person."""
+    result: Any = None if step.get("asks") == VALUE else step.get("result")
+    if step.get("asks") == APPROVAL and isinstance(result, dict):
+        result = {name: value for name, value in result.items() if name != "words"}
     return {**step, "order": None, "result": result, "trouble": ""}
 
 

@@ -101,13 +101,13 @@ class MemoryServiceDesk(DeskThings):
         """The next write has an unknown outcome, and happens when ``after`` has passed."""
         self._troubles.append(_Trouble(asks=asks, lands_after=after))
 
-    def answer(self, ticket_id: str, user_id: str, approved: bool = True, *, how: str = "portal", by: str = "") -> None:
+    def answer(self, ticket_id: str, user_id: str, approved: bool = True, *, how: str = "portal", by: str = "", words: str = "") -> None:
         """Somebody answers the round in progress, for the user who was asked: ``by`` is who, if not that user.
 
-        ``how`` as in ``Answer``. Raises Refused where a desk would not take it: answered already, not asked, not an approver.
+        ``how`` and ``words`` as in ``Answer``. Raises Refused where a desk would not take it: answered already, not asked, not an approver.
         """
         with self._lock:
-            self._approvals.answer(ticket_id, user_id, approved, how=how, by=by)
+            self._approvals.answer(ticket_id, user_id, approved, how=how, by=by, words=words)
 
     def start_round(self, ticket_id: str, *user_ids: str) -> None:
         """Somebody else starts a round of approval; the one before ends."""

@@ -192,7 +192,7 @@ class DeskAgents:
 
     def roles_of(self, order: SetRoles, agent: DeskAgent) -> RolesRef:
         """The agent as it is."""
-        foreign = tuple(sorted(role for role in agent.roles if not _among(role, order.ours)))
+        foreign = tuple(sorted(role for role in agent.roles if not _among(role, (*order.ours, *order.as_they_are))))
         return RolesRef(id=agent.id, roles=tuple(sorted(agent.roles)), foreign=foreign)
 
     def wrong_ensured(self, result: AgentRef) -> str:
@@ -236,7 +236,7 @@ class DeskAgents:
     @staticmethod
     def _target(order: SetRoles, agent: DeskAgent) -> tuple[list[str], list[str]]:
         """The roles that stay although no rule gives them, and the wanted ones."""
-        return [] if order.alone else [role for role in agent.roles if not _among(role, order.ours)], list(order.roles)
+        return [role for role in agent.roles if not _is_ours_to_take(role, order)], list(order.roles)
 
     def _one(self, person: Person) -> DeskAgent | None:
         agents = self._at(person)
@@ -263,4 +263,8 @@ def _among(role: str, roles: tuple[str, ...]) -> bool:
 
 
 def _unwanted(role: str, order: SetRoles) -> bool:
-    return not _among(role, order.roles) and (order.alone or _among(role, order.ours))
+    return not _among(role, order.roles) and _is_ours_to_take(role, order)
+
+
+def _is_ours_to_take(role: str, order: SetRoles) -> bool:
+    return _among(role, order.ours) or (order.alone and not _among(role, order.as_they_are))

@@ -121,7 +121,7 @@ class DeskApprovals:
         rounds = ticket.rounds if ticket else []
         return tuple(RoundRef(ticket_id=order.ticket_id, number=one.number) for one in reversed(rounds) if one.key == key and one.answers)
 
-    def answer(self, ticket_id: str, user_id: str, approved: bool, *, how: str, by: str) -> None:
+    def answer(self, ticket_id: str, user_id: str, approved: bool, *, how: str, by: str, words: str) -> None:
         """What a person does in front of the desk. Raises Refused where the desk would not take it."""
         ticket = self._things.ticket(ticket_id)
         present = ticket.rounds[-1] if ticket and ticket.rounds else DeskRound(number="")
@@ -136,7 +136,7 @@ class DeskApprovals:
         nobody = how in ("automatic", "mail link")
         who = "" if nobody else by or user_id
         asked = present.answers[place]
-        present.answers[place] = replace(asked, verdict=verdict, by=who, how=how, at=to_text(self._things.now()))
+        present.answers[place] = replace(asked, verdict=verdict, by=who, how=how, at=to_text(self._things.now()), words=words)
         ticket.status = str(verdict)
 
     def state(self, ticket_id: str) -> TicketState:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from joinery.domain.groups import GroupTraits, WatchedGroup
-from joinery.domain.person import Absence, Person, Sighting
+from joinery.domain.person import Absence, DirectReport, Person, Sighting
 from joinery.engine.ports import Clock, DeltaPage, LinkExpired
 from joinery.errors import Refused
 
@@ -216,6 +216,13 @@ class MemoryDirectory:
                     if change.group in wanted:
                         (unclear if change.unclear else people)[change.group if change.unclear else change.person] = None
             return self._page("groups", list(people), list(unclear), since, until, offset)
+
+    def reports_of(self, person_id: str) -> tuple[DirectReport, ...]:
+        """The people whose manager this is."""
+        with self._lock:
+            self._called("reports_of")
+            found = (one for one in self._people.values() if person_id in self._people and one.manager and one.manager.id == person_id)
+            return tuple(DirectReport(id=one.id, display_name=one.display_name) for one in found)
 
     def group_traits(self, group_id: str) -> GroupTraits:
         """What ``put_traits`` said."""

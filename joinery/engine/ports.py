@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from joinery.domain.groups import GroupTraits, WatchedGroup
-from joinery.domain.person import Person, Sighting
+from joinery.domain.person import DirectReport, Person, Sighting
 from joinery.domain.tickets import Order, ReadBack, Result, TicketState
 
 #: A JSON object: text, numbers, booleans, None, lists and objects of these.
@@ -71,6 +71,9 @@ class Directory(Protocol):
 
     def by_address(self, address: str) -> Person | None:
         """The one live account with this mail or user principal name (policy names people so); None where there is none or several."""
+
+    def reports_of(self, person_id: str) -> tuple[DirectReport, ...]:
+        """The people whose manager this is; none for whoever is not there."""
 
     def group_traits(self, group_id: str) -> GroupTraits:
         """Why members of a group may not be editable. Raises TryLater or Refused."""

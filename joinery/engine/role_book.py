@@ -72,7 +72,7 @@ class RoleBook:
         if not isinstance(order, SetRoles) or about != roles.DESIRED:
             return order
         wanted = self.wanted()
-        return replace(order, roles=wanted.roles, ours=wanted.ours, alone=self._policy.roles_alone)
+        return replace(order, roles=wanted.roles, ours=wanted.ours, as_they_are=wanted.as_they_are, alone=self._policy.roles_alone)
 
     def _keep(self, group: str, grant: Grant) -> None:
         """The head's from the next commit on, and the audit has it."""

@@ -10,6 +10,7 @@ from joinery.engine.groups import GroupBook
 from joinery.engine.memberships import MembershipEnder
 from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import Directory
+from joinery.engine.reports import ReportsTeller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,7 @@ class Surroundings:
     groups: GroupBook
     asker: Asker
     memberships: MembershipEnder
+    reports: ReportsTeller
 
     @property
     def policy(self) -> Policy:

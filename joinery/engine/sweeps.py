@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from joinery.domain.moments import to_text
+from joinery.domain.moments import from_text, to_text
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
 from joinery.engine.groups import GroupBook
 from joinery.engine.partition import OPEN_RUNS, PERSONS
@@ -17,6 +17,8 @@ from joinery.errors import LostRace, TryLater
 
 #: Shared rows.
 PEOPLE_LINK, GROUPS_LINK, SWEPT = "delta-people", "delta-groups", "swept"
+#: The shared row that says since when we watch.
+WATCHING = "watching"
 #: An index row this old is not waiting for its commit any more.
 _DANGLING = timedelta(minutes=10)
 #: The directory's limit for groups in one delta filter.
@@ -46,6 +48,7 @@ class Sweeper:
     def sweep(self) -> SweepReport:
         """One round over people and watched groups. Raises TryLater, Refused, QueueUnavailable, StoreUnavailable; a repeat is harmless."""
         self.groups.refresh()
+        watch(self.store, self.clock)
         people, pages = self._follow(PEOPLE_LINK, self.directory.people_delta, resync=True)
         watched = sorted(self.groups.ids().values())
         in_groups = 0
@@ -131,3 +134,17 @@ class Sweeper:
         # Another sweep may end in the same moment and say the same.
         with contextlib.suppress(LostRace):
             self.store.replace_shared(SWEPT, {"at": to_text(self.clock.now())}, expected=etag)
+
+
+def watch(store: StateStore, clock: Clock) -> None:
+    """From now on, unless we watch already: whoever is made later was not there before us. Raises StoreUnavailable."""
+    if store.read_shared(WATCHING)[0] is None:
+        # Another worker may begin in the same moment.
+        with contextlib.suppress(LostRace):
+            store.replace_shared(WATCHING, {"at": to_text(clock.now())}, expected=None)
+
+
+def watched_since(store: StateStore) -> datetime | None:
+    """Since when we watch; None before the first sweep and the first baseline. Raises StoreUnavailable."""
+    document = store.read_shared(WATCHING)[1]
+    return from_text(document["at"]) if document else None

@@ -72,6 +72,8 @@ def test_a_refusal_gives_nothing_says_why_on_the_ticket_and_is_not_asked_again(u
     wait_until("it is decided", lambda: changed(up, one) == 1 and quiet(up), explain=up.story)
     assert up.world.roles_of(one) == []
     assert "refused it" in up.world.notes(request["id"]) and "not asked for again" in up.world.notes(request["id"])
+    assert 'They wrote: "not this year"' in up.world.notes(request["id"])
+    assert "not this year" not in up.log()
     assert up.world.ticket(request["id"])["hasbeenclosed"] is True
     up.world.change(one, officeLocation="Elsewhere")
     up.restart()

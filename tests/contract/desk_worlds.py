@@ -117,7 +117,7 @@ class World(ABC):
         """So many may be enabled."""
 
     @abstractmethod
-    def answer(self, ticket_id: str, user_id: str, approved: bool, *, by: str = "") -> None:
+    def answer(self, ticket_id: str, user_id: str, approved: bool, *, by: str = "", words: str = "") -> None:
         """The user answers in the portal a minute later, or ``by`` as their delegate. Raises Refused where the desk says no."""
 
     @abstractmethod
@@ -205,12 +205,12 @@ class MemoryWorld(World):
     def limit_agents(self, most: int) -> None:
         self.memory.licences = most
 
-    def answer(self, ticket_id: str, user_id: str, approved: bool, *, by: str = "") -> None:
+    def answer(self, ticket_id: str, user_id: str, approved: bool, *, by: str = "", words: str = "") -> None:
         self.clock.advance(timedelta(minutes=1))
         if by and not self.memory.user(by).approver:
             # The double takes whichever delegate a test names.
             raise Refused("a delegate needs the right to approve too")
-        self.memory.answer(ticket_id, user_id, approved, how="delegate" if by else "portal", by=by)
+        self.memory.answer(ticket_id, user_id, approved, how="delegate" if by else "portal", by=by, words=words)
 
     def override(self, ticket_id: str, user_id: str) -> None:
         self.memory.answer(ticket_id, user_id, how="override", by="2")
@@ -365,7 +365,7 @@ class HaloWorld(World):
             raise Refused("nobody asked them")
         return {"ticket_id": int(ticket_id), "seq": rows[-1]["seq"], "actionnumber": rows[-1]["actionnumber"]}
 
-    def answer(self, ticket_id: str, user_id: str, approved: bool, *, by: str = "") -> None:
+    def answer(self, ticket_id: str, user_id: str, approved: bool, *, by: str = "", words: str = "") -> None:
         self.clock.advance(timedelta(minutes=1))
         row = self._row(ticket_id, user_id)
         if by:
@@ -374,7 +374,8 @@ class HaloWorld(World):
         who = self.get(f"/Users/{by or user_id}")["emailaddress"]
         token = self.http.post("/auth/token", data=form | {"username": who}).json()["access_token"]
         portal = {"authorization": f"Bearer {token}"}
-        if not self.http.post("/api/TicketApproval", json=[row | {"result": 1 if approved else 2}], headers=portal).is_success:
+        said = row | {"result": 1 if approved else 2, "note": words}
+        if not self.http.post("/api/TicketApproval", json=[said], headers=portal).is_success:
             raise Refused("the portal says no")
 
     def override(self, ticket_id: str, user_id: str) -> None:

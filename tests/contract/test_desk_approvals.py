@@ -125,6 +125,13 @@ def test_an_answer_in_the_portal_says_who_and_when(scene: Scene, approved: bool,
     assert not scene.waits
 
 
+def test_an_answer_comes_with_the_words_that_were_written_with_it(scene: Scene) -> None:
+    scene.ask()
+    scene.world.answer(scene.ticket, scene.boss, False, words='Not before the <b>audit</b>,\nsays "Finance"')
+    [answer] = scene.state.answers
+    assert answer.words == 'Not before the <b>audit</b>,\nsays "Finance"'
+
+
 def test_one_answer_decides_a_round_and_the_desk_takes_no_other(scene: Scene) -> None:
     scene.ask(scene.boss, scene.deputy)
     scene.world.answer(scene.ticket, scene.deputy, False)

@@ -217,6 +217,14 @@ def test_roles_that_are_not_ours_go_where_policy_says_so(world: World) -> None:
     assert world.roles(agent_id) == (("Service Desk",), True)
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_role_that_is_left_as_it_is_is_neither_taken_nor_reported_nor_given(world: World, alone: bool) -> None:
+    agent_id = world.add_agent_with(ALEX.mail, "Read Only")
+    order = roles("Service Desk", ours=("Service Desk",), as_they_are=("READ only", "Change Manager"), alone=alone)
+    assert world.do(order) == RolesRef(id=agent_id, roles=("Read Only", "Service Desk"))
+    assert world.roles(agent_id) == (("Read Only", "Service Desk"), True)
+
+
 def test_the_first_role_enables_an_agent_and_the_last_one_that_goes_disables_it(world: World) -> None:
     agent_id = world.do(AGENT).id
     world.do(roles("Service Desk", agent_id=agent_id))

@@ -409,6 +409,21 @@ def test_ids_are_sorted_into_people_and_groups(world: World) -> None:
     assert world.directory.people_among([]) == (frozenset(), frozenset())
 
 
+def test_whoever_reports_to_somebody_is_listed_over_all_pages_and_nobody_else(paged_world: World) -> None:
+    boss, other = paged_world.person("Boss"), paged_world.person("Other")
+    team = {paged_world.person(f"p{number}"): f"p{number}" for number in range(5)}
+    for one in team:
+        paged_world.manage(one, boss)
+    moved = next(iter(team))
+    paged_world.manage(moved, other)
+    found = paged_world.directory.reports_of(boss)
+    assert {one.id: one.display_name for one in found} == {one: name for one, name in team.items() if one != moved}
+    assert [one.id for one in paged_world.directory.reports_of(other)] == [moved]
+    assert paged_world.directory.reports_of(moved) == paged_world.directory.reports_of(NOBODY) == ()
+    paged_world.soft_delete(boss)
+    assert paged_world.directory.reports_of(boss) == ()
+
+
 # --- deltas of people ---
 
 

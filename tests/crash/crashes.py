@@ -74,7 +74,7 @@ class CrashingWorld(World):
         self.whole_store = self.store
         self.store = Fragile(self.store, plan, *_TOUCHED)
         self.desk = Fragile(self.desk, plan, "find", "find_similar", "perform", "read_back", "ticket_state", "awaiting")  # type: ignore[assignment]  # same shape
-        self.directory = Fragile(self.directory, plan, "look", "people_in", "people_among", "group_traits", "remove_member")  # type: ignore[assignment]  # same shape
+        self.directory = Fragile(self.directory, plan, "look", "people_in", "people_among", "reports_of", "group_traits", "remove_member")  # type: ignore[assignment]  # same shape
         self.plain_queue = self.queue
         self.queue = Fragile(self.queue, plan, "send")  # type: ignore[assignment]  # same shape
         self.restart()

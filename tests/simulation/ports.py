@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import Simulation
 
 _STORE = ("read", "commit", "scan", "put_index", "delete_index", "list_index", "read_shared", "replace_shared")
-_DIRECTORY = ("look", "resolve_groups", "people_delta", "groups_delta", "people_in", "people_among")
+_DIRECTORY = ("look", "resolve_groups", "people_delta", "groups_delta", "people_in", "people_among", "reports_of")
 
 
 class ProcessClock:

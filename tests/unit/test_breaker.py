@@ -16,6 +16,7 @@ from joinery.engine.alerts import causes
 from joinery.engine.breaker import ACTIVE, HELD, Ask, Breaker, HeldBook, HeldChange, HeldDecision, Refusal, department_mark
 from joinery.engine.context import Context
 from joinery.engine.memory import FakeClock, MemoryStateStore
+from joinery.engine.ports import Row
 from joinery.engine.recipes import workflow
 from joinery.errors import LostRace
 from joinery.testing import World, everyone, person
@@ -101,6 +102,41 @@ def test_a_share_of_the_active_people_is_the_limit_where_it_is_more(active: int,
         store.put_index(ACTIVE, f"local|person:{number}", {})
     breaker.count_active()
     assert sum(breaker.take(Ask(workflow="leaver", run_id=f"r{number}")) is None for number in range(20)) == allowed
+
+
+def test_a_company_that_is_still_being_taken_in_is_counted_again_before_anybody_is_refused() -> None:
+    store, clock = MemoryStateStore(), FakeClock()
+    breaker = Breaker(store=store, clock=clock, policy=replace(POLICY, hourly_share=0.01, daily_share=0.5, wave_share=0.5))
+    for number in range(5):
+        store.put_index(ACTIVE, f"local|person:{number}", {})
+    breaker.count_active()
+    for number in range(5, 1500):
+        store.put_index(ACTIVE, f"local|person:{number}", {})
+    refusals = [breaker.take(Ask(workflow="leaver", run_id=f"r{number}")) for number in range(16)]
+    assert [refusal is None for refusal in refusals] == [True] * 15 + [False]
+    assert refusals[-1] == Refusal(why="15 leaver runs began within the last hour, and 15 may, of 1500 active people")
+
+
+def test_a_large_company_is_not_counted_for_each_of_a_thousand_refusals() -> None:
+    class Counting(MemoryStateStore):
+        lists = 0
+
+        def list_index(self, *args: object, **kwargs: object) -> tuple[Row, ...]:
+            self.lists += 1
+            return super().list_index(*args, **kwargs)  # type: ignore[arg-type]
+
+    store, clock = Counting(), FakeClock()
+    breaker = Breaker(store=store, clock=clock, policy=POLICY)
+    for number in range(3000):
+        store.put_index(ACTIVE, f"local|person:{number}", {})
+    breaker.count_active()
+    once = store.lists
+    clock.advance(minutes=5)
+    assert sum(breaker.take(Ask(workflow="leaver", run_id=f"r{number}")) is not None for number in range(1000)) == 998
+    assert store.lists == 2 * once
+    clock.advance(minutes=2)
+    assert breaker.take(Ask(workflow="leaver", run_id="late")) is not None
+    assert store.lists == 3 * once
 
 
 class Racing:

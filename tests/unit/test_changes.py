@@ -72,6 +72,17 @@ STORIES: dict[str, tuple[Known, list[Seen]]] = {
         [Seen(what=JOINING, again=60), Seen(what=JOINING, at=30, again=60), Seen(what=JOINING, at=60, facts=(Joined(),))],
     ),
     "first sight outside the joiner group is taken in": (NEW, [Seen(what=ADA, stage=Stage.ACTIVE), Seen(what=ADA, at=DAY)]),
+    "first sight of an account made while we watch: a role group was gained, and never was there before us": (
+        replace(NEW, newcomer=True),
+        [
+            Seen(what=ADA.evolve(groups=frozenset({DESK})), facts=(RolesChanged(gained=(DESK,)),), stage=Stage.ACTIVE),
+            Seen(what=ADA.evolve(groups=frozenset({DESK})), at=DAY),
+        ],
+    ),
+    "first sight of an account made while we watch, in no role group: nothing": (
+        replace(NEW, newcomer=True),
+        [Seen(what=ADA, stage=Stage.ACTIVE), Seen(what=ADA, at=DAY)],
+    ),
     "first sight of a disabled account is taken in, joiner group or not": (
         NEW,
         [Seen(what=JOINING.evolve(account_enabled=False), stage=Stage.NONE)],

@@ -55,12 +55,15 @@ ROW: dict[str, Any] = {
     "admin_override_id": 0,
     "requestor_agent_id": 57,
     "requestor_user_id": 0,
+    "note": "",
 }
 AT = "2026-11-23T09:58:12.123456Z"
 
 
-def said(verdict: Verdict = Verdict.APPROVED, *, asked: str = "845", by: str = "845", how: str = "portal", at: str = AT) -> Answer:
-    return Answer(asked=asked, verdict=verdict, by=by, how=how, at=at)
+def said(
+    verdict: Verdict = Verdict.APPROVED, *, asked: str = "845", by: str = "845", how: str = "portal", at: str = AT, words: str = ""
+) -> Answer:
+    return Answer(asked=asked, verdict=verdict, by=by, how=how, at=at, words=words)
 
 
 PENDING = Answer(asked="845", verdict=Verdict.PENDING)
@@ -104,6 +107,10 @@ def desk_showing(ticket: dict[str, Any] | None, rows: list[dict[str, Any]] | Non
         ({"dateapproved": "2026-11-23T09:20:00"}, said(by="", how="automatic", at="2026-11-23T09:20:00.000000Z")),
         ({"dateapproved": "1899-12-30T00:00:00"}, said(at="")),
         ({"dateapproved": None}, said(at="")),
+        ({"note": " after the audit "}, said(words="after the audit")),
+        ({"note": "", "approver_note": "after the audit"}, said(words="after the audit")),
+        ({"note": None, "approver_note": 7}, said()),
+        ({"result": 0, "note": "not yet"}, PENDING),
     ],
 )
 def test_a_row_is_read_for_what_it_proves_and_no_more(row: dict[str, Any], answer: Answer) -> None:

@@ -93,6 +93,15 @@ def test_nothing_new_plans_nothing_and_says_why() -> None:
     assert shared.runs == () and shared.why.startswith("service")
 
 
+def test_a_plan_for_somebody_made_while_we_watch_asks_for_the_roles_of_the_groups_they_are_in() -> None:
+    world = World()
+    world.app.sweep()
+    eve = person("eve", groups=("ITSM-ServiceDesk",))
+    old, new = (eve.evolve(created_at=world.clock.now() + timedelta(minutes=late)) for late in (-1, 1))
+    assert [run.workflow for run in planner(world).plan(f"{TENANT}|person:eve", new).runs] == ["role_change"]
+    assert planner(world).plan(f"{TENANT}|person:eve", old).runs == ()
+
+
 def test_a_plan_for_somebody_new_says_what_joining_would_do() -> None:
     world = World()
     plan = planner(world).plan(f"{TENANT}|person:eve", person("eve", groups=("ITSM-NewJoiner",)))

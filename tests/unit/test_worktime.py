@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
 
 import pytest
 from hypothesis import given, settings
@@ -131,3 +131,13 @@ def test_more_working_time_never_ends_earlier(moment: datetime, less: timedelta,
 @given(moments, st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=10)), amounts, weeks())
 def test_whoever_starts_later_ends_no_earlier(moment: datetime, later: timedelta, amount: timedelta, working: WorkingTime) -> None:
     assert add_working_time(moment, amount, working) <= add_working_time(moment + later, amount, working)
+
+
+def test_zones_are_known_where_the_machine_has_no_data_about_them() -> None:
+    """Slim images and Windows have none; the package among our dependencies is asked then."""
+    try:
+        reset_tzpath(to=())
+        assert ZoneInfo.no_cache("Europe/Berlin").key == "Europe/Berlin"
+        assert ZoneInfo.no_cache("UTC").key == "UTC"
+    finally:
+        reset_tzpath()

@@ -35,7 +35,7 @@ def asking(*of: str, any_of: bool = False) -> Any:
         order = OpenTicket(kind="role", person=ctx.person, user_id=user.id, summary="Change Manager", details="")
         ticket = ctx.do("open the ticket", order)
         approval = ctx.ask_approval(NAME, ticket=ticket, of=of or ("manager",), any_of=any_of)
-        ctx.do("say what was decided", AddNote(ticket_id=ticket.id, text=f"{approval.outcome}: {approval.why}"))
+        ctx.do("say what was decided", AddNote(ticket_id=ticket.id, text=f"{approval.outcome}: {approval.told}"))
 
     return joiner
 

@@ -55,6 +55,30 @@ def test_a_refusal_names_who_and_why_and_is_no_approval() -> None:
     assert office.notes[-1].startswith("refused: User")
 
 
+def test_the_words_of_whoever_decided_are_quoted_on_the_ticket_and_stand_nowhere_in_clear_text() -> None:
+    office = Office().ask()
+    office.answer(
+        "bob", approved=False, words="Not before Ada Lovelace\n has <b>finished</b> [local-K5WXGZLTMVRXE4TF] " + "her training " * 60
+    )
+    office.minutes(6)
+    approval = office.approval()
+    assert approval is not None
+    assert approval.words.startswith("Not before Ada Lovelace has <b>finished</b> (local-K5WXGZLTMVRXE4TF) her training")
+    assert (len(approval.words) <= 500, approval.words[-1]) == (True, "…")
+    assert f'They wrote: "{approval.words}"' in office.notes[-1]
+    [told] = [line for line in office.audit("ada") if line.record.action == "approval refused"]
+    assert told.personal == {"said": approval.words}
+    assert not [line for line in office.audit("ada") if "Lovelace" in str(line.record)]
+
+
+def test_an_answer_without_words_is_no_empty_quotation() -> None:
+    office = Office().ask()
+    office.answer("bob", words=" \n ")
+    office.minutes(6)
+    assert "They wrote" not in office.notes[-1]
+    assert [line.personal for line in office.audit("ada") if line.record.action == "approval approved"] == [None]
+
+
 def test_nobody_who_was_not_made_an_approver_is_asked() -> None:
     """The manager was no user of the desk before; now they are one who may approve."""
     office = Office()
@@ -213,6 +237,19 @@ def test_a_manager_who_leaves_is_replaced_as_policy_says() -> None:
     office.pass_time(minutes=2)
     office.ask()
     office.directory.change("bob", account_enabled=False)
+    office.look("bob")
+    office.pass_time(minutes=2)
+    assert office.asked() == ["eve"]
+
+
+def test_what_waits_for_a_manager_who_moves_is_looked_at_so_that_the_manager_of_now_is_asked() -> None:
+    office = Office()
+    office.look("bob")
+    office.pass_time(minutes=2)
+    office.ask()
+    # Nobody has told of this yet; the news is about Bob.
+    office.directory.change("ada", manager=staff("ada", "eve").manager)
+    office.directory.change("bob", department="Somewhere else")
     office.look("bob")
     office.pass_time(minutes=2)
     assert office.asked() == ["eve"]
@@ -565,6 +602,66 @@ def test_a_hint_that_the_queue_or_the_store_does_not_take_is_sent_again_by_the_d
 
 
 # --- a run that overtakes another ---
+
+
+@workflow(version=1)
+def mover(ctx: Context) -> None:
+    """Two questions on one ticket, the second after the first."""
+    user = ctx.do("make sure the person is a user on the desk", EnsureUser(person=ctx.person))
+    order = OpenTicket(kind="role", person=ctx.person, user_id=user.id, summary="s", details="d")
+    ticket = ctx.do("open the ticket", order, about="access")
+    for what in ("the first role", "the second role"):
+        approval = ctx.ask_approval(f"ask for {what}", ticket=ticket, of=("manager",), about=f"access to {what}")
+        ctx.do(f"say what was decided about {what}", AddNote(ticket_id=ticket.id, text=f"{what}: {approval.outcome}"))
+
+
+def moves(office: Office, department: str) -> None:
+    office.directory.change("ada", department=department)
+    office.look("ada")
+    office.minutes(8)
+
+
+def mover_office() -> Office:
+    office = Office(recipe=mover)
+    office.policy = replace(office.policy, workflows={"mover": WorkflowPolicy(ring=Ring.EVERYONE)})
+    office._catalogue = {Moved: mover}
+    office.restart()
+    return office.ask()
+
+
+def test_a_run_that_overtakes_one_that_had_overtaken_another_goes_on_with_the_question() -> None:
+    """The second run ends before it comes to the question: the desk does not answer it. The third finds what the first had asked."""
+    office = mover_office()
+    moves(office, "Legal")
+    office.answer("bob", how="automatic")
+    office.minutes(12)
+    office.desk.fail(TryLater("busy"), method="find", asks=EnsureUser, times=20)
+    moves(office, "Sales")
+    moves(office, "Research")
+    office.minutes(30)
+    assert [str(view.run.status) for view in office.runs()] == ["superseded", "superseded", "open"]
+    assert [len(ticket.rounds) for ticket in office.desk.tickets] == [2]
+    assert len(office.said("approval not counted")) == 1
+    last = office.runs()[-1]
+    assert f"Held by user {office.user('bob')} since 2026-01-05 09:03 UTC" in last.run.waiting_for
+    assert not [step for step in last.steps if step.asks in ("EnsureApprover", "AskApproval")]
+    office.answer("bob")
+    office.minutes(6)
+    assert office.notes.count("the first role: approved") == 1
+    assert [len(ticket.rounds) for ticket in office.desk.tickets] == [3]
+
+
+def test_an_answer_to_one_question_is_none_to_another_on_the_same_ticket() -> None:
+    """The first role was refused, the second is asked for when a further move begins: its answer says nothing about the first."""
+    office = mover_office()
+    moves(office, "Legal")
+    office.answer("bob", approved=False)
+    office.minutes(6)
+    moves(office, "Sales")
+    office.answer("bob")
+    office.minutes(15)
+    assert "the second role: approved" not in office.notes
+    assert len(office.ticket.rounds) > 2
 
 
 def test_a_run_that_overtakes_another_goes_on_with_its_open_question() -> None:

@@ -26,7 +26,7 @@ from joinery.engine.recipes import Workflow
 from joinery.engine.seals import Sealer
 from joinery.engine.verification import AuditVerifier
 from joinery.errors import Refused
-from joinery.testing import TENANT, World
+from joinery.testing import TENANT, World, person
 from workflows import CATALOGUE
 
 ADA = f"{TENANT}|person:ada"
@@ -126,6 +126,27 @@ def test_after_erasing_no_file_holds_anything_that_describes_the_person(
     # What is not theirs is still there.
     assert sorted(parked.body for parked in world.app.reads.parked()) == ["", '{"who": "somebody else"}']
     assert statuses(world) == [("joiner", "verified"), ("leaver", "verified")]
+
+
+def test_the_words_of_an_answer_about_somebody_go_with_them(world: World, folder: Path) -> None:
+    """Joined long ago, for Bob, who refuses them a role and says why."""
+    world.put(person("bob"))
+    world.put(marked(manager=Manager(id="bob", mail="bob@contoso.example"), groups=frozenset()))
+    for one in ("bob", "ada"):
+        world.look(one)
+        world.pass_time(minutes=5)
+    world.directory.add_member("g-itsm-changemanagers", "ada")
+    world.look("ada")
+    world.pass_time(minutes=20)
+    [request] = world.desk.tickets
+    world.desk.answer(request.id, request.rounds[-1].answers[0].asked, False, words="Outlandish, says the board")
+    world.app.poll_approvals()
+    world.pass_time(minutes=40)
+    assert statuses(world) == [("role_change", "verified")]
+    assert holding(folder, "Outlandish"), "or the search finds nothing, ever"
+    assert not eraser(world).erase(ADA, reason="request 14", by="kim").blocked_by
+    assert holding(folder, "Outlandish") == holding(folder) == []
+    assert verified(world)
 
 
 def test_the_operators_audit_tells_the_erasure_by_id(world: World) -> None:

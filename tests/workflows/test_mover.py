@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from stories import ada, alerts, assert_all_ended_well, assert_sound, joined, statuses, tickets
 
 from joinery.domain.person import Manager
+from joinery.domain.policy import Ring, WorkflowPolicy
 from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket, UpdateUser
 from joinery.errors import OutcomeUnknown, Refused, TryLater
-from joinery.testing import World, person
+from joinery.testing import World, everyone, person
 from workflows.mover import ADDS, REMOVES
 
 GRACE = Manager(id="eve", display_name="Grace Hopper", mail="hopper@contoso.example")
@@ -206,3 +208,68 @@ def test_another_title_alone_asks_nobody() -> None:
     assert move.rounds == [] and "Old access" not in move.details
     world.pass_time(days=20)
     assert roles(world) == ("Change Manager",)
+
+
+# --- who reports to them
+
+
+def team(world: World, count: int) -> None:
+    for number in range(count):
+        world.put(person(f"r{number:03}", display_name=f"Report {number:03}", manager=Manager(id="ada")))
+        world.look(f"r{number:03}")
+
+
+def test_whoever_reports_to_somebody_who_moves_is_named_on_the_ticket_and_looked_at() -> None:
+    world = World()
+    joined(world)
+    team(world, 3)
+    world.pass_time(hours=72)
+    # Nobody told of it: the look that the move sends is what finds out.
+    world.directory.change("r001", manager=GRACE)
+    looks = dict(world.directory.looks)
+    changed(world, department="Research")
+    assert_all_ended_well(world)
+    [ticket] = [one for one in world.desk.tickets if one.kind == "move" and "Ada" in one.summary]
+    assert "to be handed over where they do not move along: Report 000, Report 002" in ticket.details
+    assert {one for one in ("r000", "r001", "r002") if world.directory.looks[one] > looks[one]} == {"r000", "r002"}
+    assert "reports told" in world.actions("ada")
+
+
+def test_a_manager_of_hundreds_gets_a_ticket_that_can_be_read() -> None:
+    world = World()
+    joined(world)
+    team(world, 120)
+    world.pass_time(hours=72)
+    changed(world, department="Research")
+    [ticket] = [one for one in world.desk.tickets if one.kind == "move"]
+    assert "Report 029 and 90 more" in ticket.details and "Report 030" not in ticket.details
+
+
+def test_a_directory_that_does_not_say_who_reports_keeps_nobodys_ticket_for_long() -> None:
+    world = World()
+    joined(world)
+    team(world, 2)
+    world.pass_time(hours=72)
+    directory = world.directory
+
+    def silent(person_id: str) -> tuple[()]:
+        raise TryLater("busy")
+
+    directory.reports_of = silent  # type: ignore[method-assign]
+    changed(world, 10, department="Research")
+    assert tickets(world, "move") == []
+    world.pass_time(minutes=10)
+    [ticket] = [one for one in world.desk.tickets if one.kind == "move"]
+    assert "Direct reports" not in ticket.details
+    assert "reports not told" in world.actions("ada")
+
+
+def test_a_rehearsed_move_tells_nobody() -> None:
+    world = World(replace(everyone(), workflows={**everyone().workflows, "mover": WorkflowPolicy(ring=Ring.SHADOW)}))
+    joined(world)
+    team(world, 2)
+    world.pass_time(hours=72)
+    looks = dict(world.directory.looks)
+    changed(world, department="Research")
+    assert [(view.run.workflow, view.run.mode) for view in world.runs()][1:] == [("mover", "shadow")]
+    assert all(world.directory.looks[one] == looks[one] for one in ("r000", "r001"))

@@ -206,7 +206,7 @@ def test_the_directory(monkeypatch: pytest.MonkeyPatch) -> None:
         raise TryLater("no answer")
 
     def down(_: Office) -> None:
-        for method in ("look", "people_delta", "groups_delta", "people_in", "people_among", "resolve_groups"):
+        for method in ("look", "people_delta", "groups_delta", "people_in", "people_among", "resolve_groups", "reports_of"):
             monkeypatch.setattr(office.directory, method, no_answer)
 
     assert_nothing_was_lost(office, story(office, down, lambda _: monkeypatch.undo()))

@@ -58,11 +58,11 @@ def loses(world: World, *groups: str) -> None:
     world.pass_time(minutes=20)
 
 
-def answers(world: World, approved: bool, *, ticket: DeskTicket | None = None) -> None:
+def answers(world: World, approved: bool, *, ticket: DeskTicket | None = None, words: str = "") -> None:
     """Bob answers the request in front of the desk, and we hear of it."""
     asked = ticket or requests(world)[-1]
     [pending] = asked.rounds[-1].answers
-    world.desk.answer(asked.id, pending.asked, approved)
+    world.desk.answer(asked.id, pending.asked, approved, words=words)
     world.app.poll_approvals()
     world.pass_time(minutes=20)
 
@@ -176,6 +176,38 @@ def test_a_role_that_no_group_gives_goes_where_policy_says_so() -> None:
     assert agent(world).roles == ("Service Desk",)
 
 
+def raised(world: World) -> list[str]:
+    return [line.record.why for line in world.audit("ada") if line.record.action == "alert"]
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "told"),
+    [((), []), (("Change Manager",), []), (("change manager", "Auditor"), ["Auditor"]), (("Auditor", "Reporter"), ["Auditor, Reporter"])],
+)
+def test_of_an_agent_that_somebody_made_by_hand_only_what_no_group_gives_is_told_when_a_role_is_approved(
+    by_hand: tuple[str, ...], told: list[str]
+) -> None:
+    world = working()
+    world.desk.put_agent("ada@contoso.example", *by_hand)
+    gains(world, CHANGES)
+    assert (raised(world), agent(world).roles) == ([], by_hand), "nothing is done before the answer"
+    answers(world, True)
+    assert [why.partition(" has roles that no group gives: ")[2] for why in raised(world)] == told
+    assert set(agent(world).roles) == {"Change Manager", *by_hand} - {"change manager"}
+    assert statuses(world) == [("role_change", "verified")]
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_role_from_before_us_is_neither_taken_nor_told_however_the_desk_spells_it(alone: bool) -> None:
+    world = working(World(replace(everyone(), roles_alone=alone)), CHANGES)
+    world.desk.put_agent("ada@contoso.example", "CHANGE manager", "Auditor")
+    gains(world, DESK)
+    kept = () if alone else ("Auditor",)
+    assert set(agent(world).roles) == {"CHANGE manager", "Service Desk", *kept}
+    assert [why.partition(": ")[2] for why in raised(world)] == list(kept)
+    assert statuses(world) == [("role_change", "verified")]
+
+
 def test_a_membership_from_before_us_whose_role_needs_an_approval_is_neither_given_nor_taken() -> None:
     world = working(None, CHANGES)
     assert statuses(world) == []
@@ -221,10 +253,11 @@ def test_no_free_licence_is_a_refusal_that_people_hear_of_and_the_request_stays_
 def test_a_refusal_is_on_the_ticket_with_who_and_why_and_is_not_asked_again_while_the_membership_lasts() -> None:
     world = working()
     gains(world, CHANGES)
-    answers(world, False)
+    answers(world, False, words="not this year")
     [request] = requests(world)
     assert roles(world) == () and request.closed
     assert "refused it (portal" in notes(world, request) and "not asked for again" in notes(world, request)
+    assert 'They wrote: "not this year"' in notes(world, request)
     assert "Please take them out: nothing stands in the way." in notes(world, request)
     world.app.sweep()
     world.look("ada", times=3)
@@ -535,3 +568,57 @@ def test_what_came_while_role_changes_were_off_is_neither_given_nor_taken_once_t
     world.restart()
     gains(world, DESK)
     assert roles(world) == ("Change Manager", "Service Desk") and not requests(world)
+
+
+# --- made while we watch
+
+
+def appears(world: World, *, made: timedelta) -> None:
+    """Ada, made that long after the first sweep began, is in a role group before anybody looks at her."""
+    world.put(BOB)
+    world.app.sweep()
+    since = world.clock.now()
+    world.pass_time(hours=1)
+    world.put(ADA.evolve(groups=frozenset({CHANGES}), created_at=since + made))
+    world.look("ada")
+    world.pass_time(minutes=20)
+
+
+def test_somebody_made_and_put_into_a_role_group_before_the_first_look_has_gained_it() -> None:
+    world = World()
+    appears(world, made=timedelta(minutes=30))
+    assert statuses(world) == [("role_change", "open")] and len(requests(world)) == 1
+    answers(world, approved=True)
+    assert roles(world) == ("Change Manager",)
+
+
+def test_an_account_that_is_older_than_our_watch_was_in_the_group_before_us() -> None:
+    world = World()
+    appears(world, made=timedelta(minutes=-1))
+    assert statuses(world) == [] and requests(world) == []
+
+
+def test_whoever_is_made_before_the_first_sweep_was_there_before_us() -> None:
+    world = World()
+    world.put(BOB)
+    world.put(ADA.evolve(groups=frozenset({CHANGES}), created_at=world.clock.now()))
+    world.look("ada")
+    world.pass_time(minutes=20)
+    world.app.sweep()
+    world.look("ada")
+    assert statuses(world) == []
+
+
+def test_what_a_newcomer_is_in_stays_a_gain_while_shadow_watches_and_is_decided_by_a_person() -> None:
+    world = World(replace(everyone(), workflows={**everyone().workflows, "role_change": WorkflowPolicy(ring=Ring.SHADOW)}))
+    appears(world, made=timedelta(minutes=30))
+    assert [(view.run.workflow, view.run.mode) for view in world.runs()] == [("role_change", "shadow")]
+    world.policy = everyone()
+    world.restart()
+    world.look("ada")
+    world.pass_time(minutes=20)
+    assert requests(world) == []
+    world.app.promotions.decide("local|person:ada", "role_change", Promotion.RUN)
+    world.look("ada")
+    world.pass_time(minutes=20)
+    assert len(requests(world)) == 1

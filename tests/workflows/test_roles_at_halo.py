@@ -72,10 +72,10 @@ class Office:
         self.world.look("ada")
         self.world.pass_time(minutes=minutes)
 
-    def answers(self, result: int, *, minutes: int = 30) -> None:
+    def answers(self, result: int, *, minutes: int = 30, note: str = "") -> None:
         """Bob answers in the portal, and the poll hears of it."""
         ticket = self.ticket()
-        row = [{"ticket_id": ticket["id"], "seq": ticket["approvers"][0]["seq"], "result": result}]
+        row = [{"ticket_id": ticket["id"], "seq": ticket["approvers"][0]["seq"], "result": result, "note": note}]
         sign_in(self.halo, username=BOB.mail).post("/api/TicketApproval", json=row).raise_for_status()
         self.http.delete("/_calls")
         self.world.app.poll_approvals()
@@ -123,10 +123,13 @@ def test_a_manager_whom_nobody_had_made_a_user_approves_in_the_portal_and_the_ro
 
 def test_a_refusal_gives_nothing_stands_on_the_ticket_and_is_not_asked_again(office: Office) -> None:
     office.gains()
-    office.answers(2)
+    office.answers(2, note="<script>not</script> this year")
     assert (office.agents(), office.ticket()["status_id"], office.statuses()) == ([], 9, ["verified"])
     notes = " ".join(row["note"] for row in office.get("/Actions", ticket_id=office.ticket()["id"])["actions"])
     assert "refused it (portal" in notes
+    shown = office.get("/Actions", ticket_id=office.ticket()["id"], includehtmlnote="true")["actions"]
+    [ours] = [row["note_html"] for row in shown if "They wrote" in row.get("note_html", "")]
+    assert "&lt;script&gt;not&lt;/script&gt; this year" in ours
     office.world.look("ada")
     office.world.pass_time(hours=3)
     assert len(office.get("/Tickets")["tickets"]) == 1
