@@ -195,7 +195,7 @@ class Dispatcher:
         undecided = bool(still_open) and Verdict.ACT not in verdicts
         if still_open and not undecided:
             reading = kept_open(reading, known, still_open, policy)
-        self.gate.end_hold(partition, verdicts, envelope)
+        self.gate.end_hold(partition, verdicts, envelope, in_doubt=reading.in_doubt)
         # After the gate: the head knows by now what was held and rehearsed.
         here = partition.head.known
         partition.head = replace(partition.head, known=left_open(here, reading) if undecided else decided_on(here, reading, now))
@@ -218,8 +218,8 @@ class Dispatcher:
 
     def _forget_rehearsals(self, partition: Partition, reading: Reading) -> None:
         """A fact that no longer stands may be rehearsed again when it comes back."""
-        standing = self._workflows_of(reading)
-        for workflow in {identity.partition("-")[0] for identity in partition.head.rehearsed} - standing:
+        known = {identity.partition("-")[0] for identity in partition.head.rehearsed}
+        for workflow in set() if reading.in_doubt else known - self._workflows_of(reading):
             self.gate.end_rehearsal(partition, workflow)
 
     def _workflows_of(self, reading: Reading) -> set[str]:

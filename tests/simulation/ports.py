@@ -317,9 +317,13 @@ class FastStore(MemoryStateStore):
         return {stored.document()["partition"] for stored in self._indexes.get("due", {}).values()}
 
     def undecided(self) -> set[str]:
-        """Partitions in which something waits for a person's word."""
-        heads = ((name, rows["head"].document()) for name, rows in self._partitions.items() if "head" in rows)
-        return {name for name, head in heads if head.get("held") or head.get("rehearsed")}
+        """Partitions without an open run in which something waits for a person's word."""
+        found = set()
+        for name, rows in self._partitions.items():
+            head = rows["head"].document() if "head" in rows else {}
+            if (head.get("held") or head.get("rehearsed")) and not any(row.startswith("run.") for row in rows):
+                found.add(name)
+        return found
 
     def has_words(self) -> bool:
         """Whether a person said something that is not carried out yet."""
