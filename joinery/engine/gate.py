@@ -41,7 +41,7 @@ class Gate:
             case Promotion.RUN:
                 return GuardDecision(verdict=Verdict.ACT, why="it was rehearsed, and somebody decided that it runs")
             case Promotion.DROP:
-                return GuardDecision(verdict=Verdict.RECORD, why="it was rehearsed, and somebody decided that nothing starts")
+                return GuardDecision(verdict=Verdict.DROP, why="it was rehearsed, and somebody decided that nothing starts")
             case _:
                 # Whatever the ring is by now: what shadow saw is listed, and a person says what of it is to run.
                 return GuardDecision(verdict=Verdict.SHADOW, why="it was rehearsed, and nobody has decided about it")
@@ -81,7 +81,7 @@ class Gate:
         decision = change.decision if change is not None and mine else None
         if decision is HeldDecision.DISCARD:
             partition.audit("hold discarded", f"somebody decided that nothing starts: {why}", cause=envelope.cause, workflow=workflow)
-            return Verdict.RECORD
+            return Verdict.DROP
         urgent = self._is_urgent(person, before)
         if mine and decision is None and not urgent:
             # However many slots are free by now: what was held once is for a person to decide.

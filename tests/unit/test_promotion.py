@@ -147,6 +147,24 @@ def test_a_rehearsed_leaver_who_is_then_gone_without_a_trace_waits_for_a_word_al
     assert runs_of(world, "ada")[1:] == [("leaver", "live", "verified")]
 
 
+def test_what_was_dropped_does_not_come_back_while_something_beside_it_still_waits() -> None:
+    world = rings(mover=Ring.SHADOW, renamer=Ring.SHADOW)
+    work_here(world, "ada")
+    world.directory.change("ada", department="Sales", display_name="Ada L")
+    world.look("ada")
+    minutes(world, 3)
+    world.app.promotions.decide(ADA, "mover", Promotion.DROP)
+    minutes(world, 3)
+    promote(world)
+    for _ in range(3):
+        world.look("ada")
+        minutes(world, 3)
+    assert [(name, mode) for name, mode, _ in runs_of(world, "ada")] == [("mover", "shadow"), ("renamer", "shadow")]
+    world.app.promotions.decide(ADA, "renamer", Promotion.RUN)
+    minutes(world, 3)
+    assert [(name, mode) for name, mode, _ in runs_of(world, "ada")][2:] == [("renamer", "live")]
+
+
 def test_a_word_that_comes_too_late_is_not_kept_for_the_next_rehearsal_while_another_one_stands() -> None:
     world = rings(mover=Ring.SHADOW, renamer=Ring.SHADOW)
     work_here(world, "ada")
