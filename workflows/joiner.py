@@ -53,7 +53,7 @@ TASKS = (
 def joiner(ctx: Context) -> None:
     """Runs once per episode, when a person has entered the joiner group and settled."""
     person = ctx.person
-    user = ctx.do("make sure the person is a user on the desk", EnsureUser(person=person))
+    user = ctx.do("make sure the person is a user on the desk", EnsureUser(person=person, known_id=ctx.known_user_id))
     ticket = ctx.do(
         "open the onboarding ticket",
         OpenTicket(

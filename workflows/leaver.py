@@ -79,7 +79,7 @@ def leaver(ctx: Context) -> None:
     """Runs when an active person's account is disabled, deleted or gone. What is refused is tried again and does not keep the rest open."""
     person = ctx.person
     left = cast(Left, ctx.fact)
-    user = ctx.try_to(FIND, FindUser(person=person, known_id=ctx.known_user_id))
+    user = ctx.try_to(FIND, FindUser(person=person, known_id=ctx.known_user_id, alone=True))
     ticket = None
     # Where it is not clear who they are on the desk, people still need the ticket: without a user, on the site's general one.
     if user is not None or ctx.is_refused(FIND):
@@ -96,7 +96,10 @@ def leaver(ctx: Context) -> None:
         )
     if user is not None:
         ctx.try_to("deactivate the person's user", DeactivateUser(user_id=user.id))
-    ctx.try_to("take the agent's roles away and disable the agent", RetireAgent(person=person, user_id=user.id if user else None))
+    ctx.try_to(
+        "take the agent's roles away and disable the agent",
+        RetireAgent(person=person, user_id=user.id if user else None, known_id=ctx.known_agent_id),
+    )
     for about, waiting in ctx.open_tickets.items():
         text = "The person has left. Nothing is to be approved here any more."
         ctx.try_to(f"say on ticket {waiting} that nothing is to be approved", AddNote(ticket_id=waiting, text=text), about=about)

@@ -64,7 +64,7 @@ def mover(ctx: Context) -> None:
 
 def _move(ctx: Context, reports: DirectReports) -> None:
     person, moved = ctx.person, cast(Moved, ctx.fact)
-    user = ctx.do("make sure the person is a user on the desk", EnsureUser(person=person))
+    user = ctx.do("make sure the person is a user on the desk", EnsureUser(person=person, known_id=ctx.known_user_id))
     given = ctx.decide_roles("see which roles the person has").given
     old = [one for one in given if "manager" in one.role.approval and _NEW_POST & set(moved.fields)]
     until = _midnight_after(ctx.now() + ctx.old_access_lasts)

@@ -48,7 +48,7 @@ def role_change(ctx: Context) -> None:
 def _ask(ctx: Context, membership: Membership) -> None:
     """One membership: ticket, answer, role."""
     person, group, role, about = ctx.person, membership.group, membership.role, membership.matter
-    user = ctx.do(f"make sure the person is a user on the desk, for {group}", EnsureUser(person=person))
+    user = ctx.do(f"make sure the person is a user on the desk, for {group}", EnsureUser(person=person, known_id=ctx.known_user_id))
     ticket = ctx.do(
         f"open the change ticket for {group}",
         OpenTicket(
@@ -73,9 +73,18 @@ def _set_roles(ctx: Context, wanted: Wanted, name: str) -> RolesRef:
     """The agent as desired, or no agent where none is wanted and there is none."""
     agent_id = None
     if wanted.roles:
-        agent = ctx.do(f"{name}: make sure there is an agent", EnsureAgent(person=ctx.person, team=wanted.team))
+        agent = ctx.do(
+            f"{name}: make sure there is an agent", EnsureAgent(person=ctx.person, team=wanted.team, known_id=ctx.known_agent_id)
+        )
         agent_id = agent.id
-    order = SetRoles(person=ctx.person, agent_id=agent_id, roles=wanted.roles, ours=wanted.ours, as_they_are=wanted.as_they_are)
+    order = SetRoles(
+        person=ctx.person,
+        agent_id=agent_id,
+        roles=wanted.roles,
+        ours=wanted.ours,
+        as_they_are=wanted.as_they_are,
+        known_id=ctx.known_agent_id,
+    )
     has = ctx.do(name, order, about=DESIRED)
     if has.foreign:
         ctx.report(

@@ -53,7 +53,7 @@ class Agents:
         self._just_found[order.person.id] = (self._client.clock.monotonic() + _FIND_COUNTS, agents)
         try:
             for agent in agents:
-                self.check_theirs(agent, order.person, deadline)
+                self.check_theirs(agent, order.person, deadline, known_id=order.known_id)
         except Refused:
             return ()
         return tuple(AgentRef(ids=(str(agent["id"]),)) for agent in agents)
@@ -64,7 +64,7 @@ class Agents:
         Raises Refused where it is not clear which agent is this person's, or the address is somebody else's.
         """
         person = order.person
-        agent = self.one(person, deadline)
+        agent = self.one(person, deadline, known_id=order.known_id)
         if agent is not None:
             return AgentRef(ids=(str(agent["id"]),))
         if not person.address:
@@ -115,13 +115,13 @@ class Agents:
         if "email" in written and not _is_at(written, (person.address,)):
             raise Refused(f"agent {agent_id} did not take its person's new address")
 
-    def one(self, person: Person, deadline: Deadline) -> wire.Row | None:
+    def one(self, person: Person, deadline: Deadline, *, known_id: str | None = None) -> wire.Row | None:
         """The person's agent; None where there is none. Raises Refused where several could be, or it may be somebody else's."""
         until, agents = self._just_found.pop(person.id, (0.0, []))
         if self._client.clock.monotonic() >= until:
             agents = self._of(person.addresses, None, deadline)
         for agent in agents:
-            self.check_theirs(agent, person, deadline)
+            self.check_theirs(agent, person, deadline, known_id=known_id)
         if len(agents) > 1:
             ids = ", ".join(str(agent["id"]) for agent in agents)
             raise Refused(f"agents {ids} share this person's address: leave it to one of them")
@@ -133,7 +133,7 @@ class Agents:
                 raise Refused(f"agent {agent['id']} has an address that this person had before; if it is theirs, give it the new one")
         return None
 
-    def of_id(self, agent_id: str, person: Person, deadline: Deadline) -> wire.Row:
+    def of_id(self, agent_id: str, person: Person, deadline: Deadline, *, known_id: str | None = None) -> wire.Row:
         """The agent with this id, if it may be the person's; what was read a moment ago is not read again. Raises Refused; NotThere is one."""
         number = wire.object_id(agent_id, "agent")
         until, agent = self._just_read.pop(number, (0.0, {}))
@@ -141,12 +141,17 @@ class Agents:
             agent = self.get(number, deadline)
         if not _is_a_person(agent):
             raise Refused(f"agent {agent_id} is no person's: it belongs to the desk or to an application")
-        self.check_theirs(agent, person, deadline)
+        self.check_theirs(agent, person, deadline, known_id=known_id)
         return agent
 
-    def check_theirs(self, agent: wire.Row, person: Person, deadline: Deadline) -> None:
-        """Raise Refused where the agent's address belongs to another directory account's user; asked again after a minute."""
+    def check_theirs(self, agent: wire.Row, person: Person, deadline: Deadline, *, known_id: str | None = None) -> None:
+        """Raise Refused where the agent's address belongs to another directory account's user; asked again after a minute.
+
+        Not asked of an agent that is known to be the person's and has an address of theirs.
+        """
         agent_id = wire.id_of(agent, "GET /Agent")
+        if str(agent_id) == known_id and _is_at(agent, person.addresses):
+            return
         if self._client.clock.monotonic() < self._theirs.get((agent_id, person.id), 0.0):
             return
         address = wire.text(agent, "email").strip().casefold()
@@ -169,10 +174,7 @@ class Agents:
         addresses, linked = self._known_as(order, deadline)
         agents = self._of(addresses, linked, deadline)
         for agent in agents:
-            address = wire.text(agent, "email").strip().casefold()
-            owner = self._users.owner_of(address, order.person, deadline) if address else None
-            if owner is not None:
-                raise Refused(f"agent {agent['id']} has the address of user {owner}, who belongs to another directory account")
+            self.check_theirs(agent, order.person, deadline, known_id=order.known_id)
         removed = 0
         for agent in agents:
             agent_id = wire.id_of(agent, "GET /Agent")
@@ -219,7 +221,7 @@ class Agents:
         linked = None
         if order.user_id is not None:
             with contextlib.suppress(NotThere):
-                user = self._users.get(order.user_id, deadline=deadline)
+                user = self._users.lately(order.user_id, deadline=deadline)
                 addresses += [wire.text(user, member).strip().casefold() for member in ("emailaddress", "email2", "email3")]
                 linked = wire.number(user.get("linked_agent_id")) or None
         return tuple(dict.fromkeys(address for address in addresses if address)), linked

@@ -75,7 +75,7 @@ class HaloServiceDesk:
             case AskApproval():
                 return self._approvals.find(order, key)
             case EnsureUser() | EnsureApprover():
-                return self._users.find(order)
+                return self._users.find(order, quick=quick)
             case EnsureAgent():
                 return self._agents.find(order)
             case _:

@@ -37,7 +37,7 @@ class Profiles:
             raise Refused(
                 f"what is known of the person of user {order.user_id} was erased; there is nothing to bring the user in line with"
             )
-        row = self._users.get(order.user_id, deadline=deadline)
+        row = self._users.lately(order.user_id, deadline=deadline)
         linked = wire.text(row, "azureoid")
         if linked and not wire.same(linked, order.person.id):
             raise Refused(f"user {order.user_id} belongs to another directory account")
@@ -47,8 +47,7 @@ class Profiles:
         if linked and old and "emailaddress" in changes and not wire.same(old, changes["emailaddress"]):
             self._agents.take_along(old, order.person, deadline)
         if changes:
-            self._client.post("/Users", {"id": user_id, **changes}, deadline=deadline)
-            self._users.forget_place(user_id)
+            self._users.write({"id": user_id, **changes}, deadline=deadline)
         return UserRef(id=str(user_id), how="updated" if changes else "found")
 
     def check(self, order: UpdateUser) -> ReadBack:

@@ -56,7 +56,7 @@ class Roles:
         """Every wanted role is there, every other one of ours is gone, and whoever has none is disabled."""
         deadline = self._client.deadline()
         if result.id is None:
-            agent = self._agents.one(order.person, deadline)
+            agent = self._agents.one(order.person, deadline, known_id=order.known_id)
             return ReadBack(ok=agent is None, detail=f"agent {agent['id']} has this person's address" if agent else "there is no agent")
         try:
             agent = self._agents.get(wire.object_id(result.id, "agent"), deadline)
@@ -74,8 +74,8 @@ class Roles:
 
     def _agent(self, order: SetRoles, deadline: Deadline) -> wire.Row | None:
         if order.agent_id is not None:
-            return self._agents.of_id(order.agent_id, order.person, deadline)
-        return self._agents.one(order.person, deadline)
+            return self._agents.of_id(order.agent_id, order.person, deadline, known_id=order.known_id)
+        return self._agents.one(order.person, deadline, known_id=order.known_id)
 
     def _held(self, agent: wire.Row, deadline: Deadline) -> dict[str, str]:
         """GUID -> name of the roles that the agent has. A list that is not shown cannot be sent back whole."""

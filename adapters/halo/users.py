@@ -26,13 +26,15 @@ _FEW = 10
 _FIND_COUNTS = 2.0
 #: So many people can be between the two at the same time.
 _FINDS_KEPT = 100
-#: Seconds for which a user's client and site are believed, and how many of them are kept.
-_PLACE_COUNTS, _PLACES_KEPT = 60.0, 1000
+#: Seconds for which a user that was read in full is known, unless we write to it, and how many of them are kept.
+_READ_COUNTS, _READS_KEPT = 60.0, 200
 
 #: The flag without which a user cannot answer an approval in the portal.
 _MAY_APPROVE = "ischangeapprover2"
 
 _MAILS = ("emailaddress", "email2", "email3")
+#: What we read of a user who leaves.
+_SHOWN = ("name", "azureoid", "inactive", "client_id", "site_id", "linked_agent_id", *_MAILS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,30 +60,38 @@ class Users:
         self._no_id_search_until = 0.0
         #: What the look before an ``ensure`` has just found: person id -> (until when it counts, match).
         self._just_found: dict[str, tuple[float, _Match]] = {}
-        #: User id -> (until when it counts, client and site), as last read.
-        self._places: dict[int, tuple[float, wire.Row]] = {}
+        #: User id -> (until when it counts, user), as last read in full.
+        self._lately: dict[int, tuple[float, wire.Row]] = {}
 
     def get(self, user_id: str, *, deadline: Deadline | None = None) -> wire.Row:
         """One user in full. Raises NotThere."""
         row = wire.one(self._client, f"/Users/{wire.object_id(user_id, 'user')}", {"includedetails": "true"}, deadline=deadline)
         if (number := wire.number(row.get("id"))) is not None:
-            if len(self._places) >= _PLACES_KEPT:
-                self._places.clear()
-            self._places[number] = (self._client.clock.monotonic() + _PLACE_COUNTS, _place_in(row))
+            self._keep(number, row)
         return row
 
+    def lately(self, user_id: str, *, deadline: Deadline) -> wire.Row:
+        """One user as they were a moment ago, before any write of ours; for what a read-back will look at again. Raises NotThere."""
+        until, row = self._lately.get(wire.object_id(user_id, "user"), (0.0, {}))
+        return row if self._client.clock.monotonic() < until else self.get(user_id, deadline=deadline)
+
     def place(self, user_id: str, *, deadline: Deadline) -> wire.Row:
-        """The user with their client and site, as a ticket names them; read now unless it was read a moment ago. Raises NotThere."""
-        until, place = self._places.get(wire.object_id(user_id, "user"), (0.0, {}))
-        return place if self._client.clock.monotonic() < until else _place_in(self.get(user_id, deadline=deadline))
+        """The user with their client and site, as a ticket names them. Raises NotThere."""
+        return _place_in(self.lately(user_id, deadline=deadline))
 
-    def forget_place(self, user_id: int) -> None:
-        """The user may have moved: their client and site are read anew."""
-        self._places.pop(user_id, None)
+    def write(self, row: wire.Row, *, deadline: Deadline) -> None:
+        """Change the user with this id; what was read before does not count any more."""
+        self._lately.pop(wire.id_of(row, "POST /Users"), None)
+        self._client.post("/Users", row, deadline=deadline)
 
-    def find(self, order: EnsureUser | EnsureApprover) -> tuple[UserRef, ...]:
-        """Users that are this person's and need nothing more: linked, active, and with the right to approve where that is asked for."""
-        match = self._match(order.person, self._client.deadline())
+    def find(self, order: EnsureUser | EnsureApprover, *, quick: bool = False) -> tuple[UserRef, ...]:
+        """Users that are this person's and need nothing more: linked, active, and with the right to approve where that is asked for.
+
+        ``quick`` is content with the one who is known; every other look asks for twins too.
+        """
+        deadline = self._client.deadline()
+        known = self._known(order, deadline) if quick and isinstance(order, EnsureUser) else None
+        match = known or self._match(order.person, deadline)
         self._remember(order.person, match)
         return tuple(UserRef(id=str(row["id"])) for row in match.linked if not _inactive(row) and not _lacks_right(order, row))
 
@@ -110,15 +120,18 @@ class Users:
             changes[_MAY_APPROVE] = True
         user_id = wire.id_of(row, "GET /Users")
         if changes:
-            self._client.post("/Users", {"id": user_id, **changes}, deadline=deadline)
+            self.write({"id": user_id, **changes}, deadline=deadline)
         return UserRef(id=str(user_id), how="reactivated" if "inactive" in changes else "adopted" if changes else "found")
 
     def check_ensured(self, order: EnsureUser | EnsureApprover, result: UserRef) -> ReadBack:
-        """Active, linked to this person's directory id, and an approver where one was asked for."""
+        """Active, linked to this person's directory id, and an approver where one was asked for.
+
+        Where nothing was written because the look found them so, that read is the proof, and is not repeated at once.
+        """
         if result.id is None:
             return ReadBack(ok=False, detail="no user was made")
         try:
-            row = self.get(result.id)
+            row = self._just_seen(order.person, result.id) or self.get(result.id)
         except NotThere:
             return ReadBack(ok=False, detail=f"user {result.id} is not there")
         if _inactive(row):
@@ -131,9 +144,9 @@ class Users:
 
     def look_up(self, order: FindUser, deadline: Deadline) -> UserRef:
         """The person's user or none; somebody else's user with the same address is none."""
-        match = self._match(order.person, deadline)
-        if not match.linked:
-            match = self._known(order, deadline) or match
+        match = (None if order.alone else self._known(order, deadline)) or self._match(order.person, deadline, known_id=order.known_id)
+        if not match.linked and order.known_id is not None:
+            match = self._still(order, order.known_id, deadline) or match
         self._remember(order.person, match)
         row = _pick(match, order.person)
         return UserRef(id=None, how="absent") if row is None else UserRef(id=str(row["id"]), how="found")
@@ -162,7 +175,7 @@ class Users:
         if order.user_id is None:
             return UserRef(id=None, how="absent")
         user_id = wire.object_id(order.user_id, "user")
-        self._client.post("/Users", {"id": user_id, "inactive": True}, deadline=deadline)
+        self.write({"id": user_id, "inactive": True}, deadline=deadline)
         return UserRef(id=str(user_id), how="deactivated")
 
     def check_deactivated(self, order: DeactivateUser) -> ReadBack:
@@ -183,10 +196,10 @@ class Users:
         row: wire.Row = {**profile_of(person), "client_id": place.client_id, "site_id": place.site_id}
         return {member: value for member, value in row.items() if value != ""} | {"azureoid": person.id, "inactive": False}
 
-    def _match(self, person: Person, deadline: Deadline) -> _Match:
+    def _match(self, person: Person, deadline: Deadline, *, known_id: str | None = None) -> _Match:
         """Ask by directory id; if that finds nobody, by address; where the desk refuses the first question, read the whole list."""
         rows, refused = self._by_directory_id(person, deadline)
-        match = self._judged(person, rows, deadline)
+        match = self._judged(person, rows, deadline, known_id=known_id)
         if match.linked:
             return match
         addresses = person.addresses
@@ -200,15 +213,28 @@ class Users:
         everybody = wire.every(self._client, "/Users", _ALL, deadline=deadline)
         return self._judged(person, [row for row in everybody if _is_linked(row, person) or _has_address(row, addresses)], deadline)
 
-    def _known(self, order: FindUser, deadline: Deadline) -> _Match | None:
-        """The user that an earlier run made or found, if it still is this person's."""
-        if order.known_id is None:
-            return None
+    def _known(self, order: EnsureUser | FindUser, deadline: Deadline) -> _Match | None:
+        """The user that an earlier run made or found, if it still is this person's, and active: then no other one is looked for."""
+        match = self._still(order, order.known_id, deadline) if order.known_id is not None else None
+        return match if match is not None and not _inactive(match.linked[0]) else None
+
+    def _still(self, order: EnsureUser | FindUser, known_id: str, deadline: Deadline) -> _Match | None:
         try:
-            row = self.get(order.known_id, deadline=deadline)
+            row = self.get(known_id, deadline=deadline)
         except NotThere:
             return None
         return _Match(linked=(row,)) if _is_linked(row, order.person) else None
+
+    def _keep(self, user_id: int, row: wire.Row) -> None:
+        if len(self._lately) >= _READS_KEPT:
+            self._lately.clear()
+        self._lately[user_id] = (self._client.clock.monotonic() + _READ_COUNTS, row)
+
+    def _just_seen(self, person: Person, user_id: str) -> wire.Row | None:
+        """The user as the look right before this call read it."""
+        until, found = self._just_found.pop(person.id, (0.0, _Match()))
+        row = next((row for row in found.linked if str(row["id"]) == user_id), None)
+        return row if self._client.clock.monotonic() < until else None
 
     def _remember(self, person: Person, match: _Match) -> None:
         """For the call that follows this one at once."""
@@ -236,17 +262,22 @@ class Users:
         # A full page without a hit means that the filter was ignored: then the answer says nothing about who is there.
         return linked or (unseen if len(unseen) <= _FEW else []), not linked and len(rows) > _FEW
 
-    def _judged(self, person: Person, rows: list[wire.Row], deadline: Deadline) -> _Match:
-        """Read each candidate in full and sort it; a list row may be old, cut or wrongly filtered."""
+    def _judged(self, person: Person, rows: list[wire.Row], deadline: Deadline, *, known_id: str | None = None) -> _Match:
+        """Read each candidate in full and sort it; a list row may be old, cut or wrongly filtered.
+
+        The user whom an earlier run knew to be this person's, and whom the list shows as theirs, is not read for that once more.
+        """
+        listed = {wire.number(row.get("id")): row for row in rows if str(row.get("id")) == known_id and _is_shown(row, person)}
         addresses = person.addresses
         linked: list[wire.Row] = []
         free: list[wire.Row] = []
         taken: list[wire.Row] = []
         for user_id in sorted({found for row in rows if (found := wire.number(row.get("id"))) is not None}):
             try:
-                row = self.get(str(user_id), deadline=deadline)
+                row = listed.get(user_id) or self.get(str(user_id), deadline=deadline)
             except NotThere:
                 continue
+            self._keep(user_id, row)
             if wire.number(row.get("id")) != user_id or wire.same(wire.text(row, "name"), "General User"):
                 continue
             if _is_linked(row, person):
@@ -300,6 +331,12 @@ def _has_address(row: wire.Row, addresses: tuple[str, ...]) -> bool:
 
 def _is_linked(row: wire.Row, person: Person) -> bool:
     return wire.same(wire.text(row, "azureoid"), person.id)
+
+
+def _is_shown(row: wire.Row, person: Person) -> bool:
+    """Whether a row of a list shows as much of the person's user as the user alone does."""
+    whole = all(member in row for member in _SHOWN) and isinstance(row["inactive"], bool) and wire.number(row["site_id"]) is not None
+    return whole and _is_linked(row, person)
 
 
 def _place_in(row: wire.Row) -> wire.Row:

@@ -23,22 +23,28 @@ class ToDo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnsureUser:
-    """Make sure the desk has exactly one active user for this person: match directory id, then address, inactive ones too."""
+    """Make sure the desk has exactly one active user for this person: match directory id, then address, inactive ones too.
+
+    ``known_id`` is who it was before: if that user is still this person's, and active, nobody else is looked for.
+    """
 
     creates: ClassVar[bool] = True
     person: Person
+    known_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FindUser:
     """Find the desk's user for this person, inactive ones too; creates nothing.
 
-    ``known_id`` is who it was before: a search may not show them yet. It only counts if that user is still this person's.
+    ``known_id`` is who it was before: a search may not show them yet. It only counts if that user is still this person's; if they are
+    active too, nobody else is looked for, unless ``alone``: then a second active user of the same person is an objection.
     """
 
     creates: ClassVar[bool] = False
     person: Person
     known_id: str | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,12 +82,14 @@ class DeactivateUser:
 class RetireAgent:
     """Empty the role list of the person's agents and disable them; none is fine.
 
-    They are known by the addresses that the person has and had, and by what their user on the desk (``user_id``) says.
+    They are known by the addresses that the person has and had, and by what their user on the desk (``user_id``) says. ``known_id`` is an
+    agent that was made or found for the person before: while it has an address of theirs, nobody else's claim to that address counts.
     """
 
     creates: ClassVar[bool] = False
     person: Person
     user_id: str | None = None
+    known_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,13 +114,17 @@ class EnsureApprover:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnsureAgent:
-    """Make sure the person has exactly one agent: match by address, disabled ones too. One that is disabled stays so until it gets a role."""
+    """Make sure the person has exactly one agent: match by address, disabled ones too. One that is disabled stays so until it gets a role.
+
+    ``known_id`` as in ``RetireAgent``.
+    """
 
     creates: ClassVar[bool] = True
     person: Person
     #: Display name of the team a new agent works in.
     team: str = ""
     user_id: str | None = None
+    known_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +133,7 @@ class SetRoles:
 
     What is in ``as_they_are`` stays whatever else is said, and is not given.
 
-    Roles are display names on the desk.
+    Roles are display names on the desk; ``known_id`` as in ``RetireAgent``.
     """
 
     creates: ClassVar[bool] = False
@@ -133,6 +145,7 @@ class SetRoles:
     ours: tuple[str, ...]
     alone: bool = False
     as_they_are: tuple[str, ...] = ()
+    known_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

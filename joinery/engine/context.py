@@ -121,6 +121,11 @@ class Context:
         return self._partition.head.desk_user_id
 
     @property
+    def known_agent_id(self) -> str | None:
+        """The person's agent on the desk, if an earlier run made or found it."""
+        return self._partition.head.desk_agent_id
+
+    @property
     def inherited_tickets(self) -> tuple[TicketRef, ...]:
         """Tickets of the runs that this one overtook, and of those that they had overtaken."""
         return tuple(ticket for _, ticket in self._inherited)

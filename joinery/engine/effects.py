@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import EnsureApprover, FindUser, OpenTicket, Order, ReadBack, Result, TicketRef, TicketState, UserRef
+from joinery.domain.tickets import FindUser, OpenTicket, Order, ReadBack, Result, TicketRef, TicketState
 from joinery.engine import codec
-from joinery.engine.journal import Check, Run, Step, StepState, effect_key, shared_by
+from joinery.engine.journal import Check, Run, Step, StepState, effect_key, knowing, shared_by
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.retry import BUSY, REFUSED, EngineTiming, RetryPolicy
@@ -239,10 +239,8 @@ class Effects:
         step = replace(step, state=StepState.DONE, result=codec.tag(result), due=None, looked_at=None, trouble="")
         if order.creates:
             self._twin_check(step, order, ours=_id_of(result))
-        another = isinstance(order, EnsureApprover)
-        if isinstance(result, UserRef) and result.id is not None and not another and self._run.mode == "live":
-            # A search may not show them for a while; we know them from now on.
-            self._partition.head = replace(self._partition.head, desk_user_id=result.id)
+        if self._run.mode == "live":
+            self._partition.head = knowing(self._partition.head, order, result)
         self._remember_ticket(step, result)
         self._partition.audit("step done", run=self._run.id, step=step.name, key=step.key, result=codec.to_document(result))
         step = self._remember_verification(step, seen) if isinstance(seen, ReadBack) else self._not_read(step, seen)

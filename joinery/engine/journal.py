@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from joinery.domain.changes import Episode, Known
 from joinery.domain.identity import IdentityKind
 from joinery.domain.person import Person
 from joinery.domain.roles import Grant
+from joinery.domain.tickets import AgentRef, EnsureAgent, EnsureApprover, Order, Result, UserRef
 from joinery.engine import codec
 from joinery.engine.ports import Document, Row, Snapshot
 from joinery.errors import UnknownJournal
@@ -193,6 +194,8 @@ class Head:
     told: str = ""
     #: The person's user on the desk, once a run made or found them.
     desk_user_id: str | None = None
+    #: The same of their agent.
+    desk_agent_id: str | None = None
     #: Group (display name) -> its last membership that was decided on.
     grants: dict[str, Grant] = field(default_factory=dict)
     #: When to look because a grant ends by its date; None: none does.
@@ -228,6 +231,20 @@ class Head:
     def episode(self) -> Episode:
         """Where the person stands."""
         return self.known.episode
+
+
+def knowing(head: Head, order: Order, result: Result) -> Head:
+    """The head once an order came to that: whom the desk has for the person. A search may not show them for a while."""
+    match order, result:
+        case EnsureApprover(), _:
+            # Somebody else's user.
+            return head
+        case _, UserRef(id=str(user_id)):
+            return replace(head, desk_user_id=user_id)
+        case EnsureAgent(), AgentRef(ids=(agent_id, *_)):
+            return replace(head, desk_agent_id=agent_id)
+        case _:
+            return head
 
 
 def whole_head(snapshot: Snapshot) -> Document | None:

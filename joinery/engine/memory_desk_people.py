@@ -136,13 +136,13 @@ class DeskAgents:
 
     def found(self, order: EnsureAgent) -> tuple[AgentRef, ...]:
         """The agents that are certainly this person's, disabled ones too."""
-        mine = [agent for agent in self._at(order.person) if self._users.owner_of(agent.address, order.person) is None]
+        mine = [agent for agent in self._at(order.person) if self._owner_of(agent, order) is None]
         return tuple(AgentRef(ids=(agent.id,)) for agent in mine)
 
     def ensure(self, order: EnsureAgent) -> AgentRef:
         """The person's agent; a new one is disabled until it gets a role."""
         person = order.person
-        agent = self._one(person)
+        agent = self._one(order)
         if agent is not None:
             return AgentRef(ids=(agent.id,))
         if not person.address:
@@ -172,7 +172,7 @@ class DeskAgents:
         """No roles, and disabled."""
         agents = self.of(order)
         for agent in agents:
-            self._refuse_if_anothers(agent, order.person)
+            self._refuse_if_anothers(agent, order)
         removed = sum(len(agent.roles) for agent in agents)
         for agent in agents:
             agent.roles, agent.enabled = (), False
@@ -223,14 +223,14 @@ class DeskAgents:
         if missing := [role for role in order.roles if role in self._things.no_such_roles]:
             raise Refused(f"policy.toml: [roles] role = {missing[0]!r}: the desk has no such role")
         if order.agent_id is None:
-            agent = self._one(order.person)
+            agent = self._one(order)
             if agent is None and order.roles:
                 raise Refused("nobody on the desk has this person's address")
             return agent
         agent = next((agent for agent in self._things.agents if agent.id == order.agent_id), None)
         if agent is None:
             raise Refused(f"there is no agent {order.agent_id}")
-        self._refuse_if_anothers(agent, order.person)
+        self._refuse_if_anothers(agent, order)
         return agent
 
     @staticmethod
@@ -238,10 +238,11 @@ class DeskAgents:
         """The roles that stay although no rule gives them, and the wanted ones."""
         return [role for role in agent.roles if not _is_ours_to_take(role, order)], list(order.roles)
 
-    def _one(self, person: Person) -> DeskAgent | None:
+    def _one(self, order: EnsureAgent | SetRoles) -> DeskAgent | None:
+        person = order.person
         agents = self._at(person)
         for agent in agents:
-            self._refuse_if_anothers(agent, person)
+            self._refuse_if_anothers(agent, order)
         if len(agents) > 1:
             raise Refused(f"agents {', '.join(agent.id for agent in agents)} share this person's address")
         former = [agent for agent in self._things.agents if agent.address.casefold() in person.former_addresses]
@@ -253,9 +254,14 @@ class DeskAgents:
     def _at(self, person: Person) -> list[DeskAgent]:
         return [agent for agent in self._things.agents if has_address(agent.address, person)]
 
-    def _refuse_if_anothers(self, agent: DeskAgent, person: Person) -> None:
-        if owner := self._users.owner_of(agent.address, person):
+    def _refuse_if_anothers(self, agent: DeskAgent, order: EnsureAgent | SetRoles | RetireAgent) -> None:
+        if owner := self._owner_of(agent, order):
             raise Refused(f"agent {agent.id} has the address of user {owner.id}, who belongs to another directory account")
+
+    def _owner_of(self, agent: DeskAgent, order: EnsureAgent | SetRoles | RetireAgent) -> DeskUser | None:
+        """Another directory account's user with the agent's address; nobody's claim counts where the agent is known to be the person's."""
+        known = agent.id == order.known_id and has_address(agent.address, order.person)
+        return None if known else self._users.owner_of(agent.address, order.person)
 
 
 def _among(role: str, roles: tuple[str, ...]) -> bool:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from desk_worlds import ALEX, KEY, NO_SUCH, WITHIN, World
 
 from joinery.domain.person import Manager
-from joinery.domain.tickets import AgentRef, EnsureAgent, EnsureApprover, EnsureUser, RolesRef, SetRoles, UpdateUser
+from joinery.domain.tickets import (
+    AgentRef,
+    DeactivateUser,
+    EnsureAgent,
+    EnsureApprover,
+    EnsureUser,
+    FindUser,
+    RetireAgent,
+    RolesRef,
+    SetRoles,
+    UpdateUser,
+    UserRef,
+)
 from joinery.errors import OutcomeUnknown, Refused
 
 APPROVER = EnsureApprover(person=ALEX)
@@ -290,3 +304,44 @@ def test_a_lost_answer_to_roles_is_unknown_and_a_repeat_is_harmless(world: World
 
 def test_an_agent_who_is_gone_is_refused(world: World) -> None:
     refused(world, roles("Service Desk", agent_id="4040"))
+
+
+# --- who is known from before ---
+
+
+def test_a_user_who_is_known_and_active_is_taken_and_one_who_left_or_is_somebody_else_s_is_not(world: World) -> None:
+    known = world.do(EnsureUser(person=ALEX)).id
+    order = EnsureUser(person=ALEX, known_id=known)
+    (found,) = world.desk.find(order, KEY, quick=True)
+    assert (found, world.desk.read_back(order, KEY, found).ok) == (UserRef(id=known), True)
+    world.do(DeactivateUser(user_id=known))
+    assert world.desk.find(order, KEY, quick=True) == ()
+    stranger = world.add_user("somebody@contoso.com", directory_id=OTHER_ACCOUNT)
+    assert world.desk.find(EnsureUser(person=ALEX, known_id=stranger), KEY, quick=True) == ()
+    assert world.do(FindUser(person=ALEX, known_id=stranger)).id == known
+
+
+def test_a_thorough_look_sees_the_twin_of_a_user_who_is_known(world: World) -> None:
+    known = world.do(EnsureUser(person=ALEX)).id
+    twin = world.add_user("alex.example@contoso.com", directory_id=ALEX.id)
+    found = world.desk.find(EnsureUser(person=ALEX, known_id=known), KEY)
+    assert [one.id for one in found if isinstance(one, UserRef)] == [known, twin]
+
+
+def test_an_agent_who_is_known_stays_theirs_whoever_else_s_user_has_the_address(world: World) -> None:
+    agent = world.do(AGENT).id
+    world.add_user("alex.example@contoso.com", directory_id=OTHER_ACCOUNT)
+    world.clock.advance(timedelta(minutes=2))
+    refused(world, RetireAgent(person=ALEX), "belongs to another directory account")
+    assert world.do(roles("Change Manager", known_id=agent)).id == agent
+    assert world.do(replace(AGENT, known_id=agent)).ids == (agent,)
+    assert world.do(RetireAgent(person=ALEX, known_id=agent)) == AgentRef(ids=(agent,), roles_removed=1)
+
+
+def test_an_agent_who_is_known_and_has_somebody_else_s_address_by_now_is_left_alone(world: World) -> None:
+    agent = world.do(AGENT).id
+    world.add_user("alex.example@contoso.com", directory_id=OTHER_ACCOUNT)
+    world.clock.advance(timedelta(minutes=2))
+    renamed = ALEX.evolve(mail="alex.married@contoso.com", user_principal_name="alex.married@contoso.com")
+    refused(world, SetRoles(person=renamed, agent_id=agent, roles=(), ours=OURS, known_id=agent), "belongs to another directory account")
+    assert world.do(RetireAgent(person=renamed, known_id=agent)) == AgentRef()

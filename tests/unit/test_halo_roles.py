@@ -147,9 +147,8 @@ def test_only_what_differs_is_sent(halo: Halo) -> None:
     order = UpdateUser(person=ALEX.evolve(department="Sales", job_title=""), user_id=user)
     assert sent(halo, order, "/api/Users") == [{"id": int(user), "department": "Sales", "title": ""}]
     assert halo.calls(lambda: halo.desk.perform(order, KEY, within=WITHIN)) == [f"GET /api/Users/{user}"]
-    assert (
-        halo.calls(lambda: halo.desk.read_back(order, KEY, halo.desk.perform(order, KEY, within=WITHIN))) == [f"GET /api/Users/{user}"] * 2
-    )
+    # What was read a moment ago is not read for the write once more; the read-back always is one.
+    assert halo.calls(lambda: halo.desk.read_back(order, KEY, halo.desk.perform(order, KEY, within=WITHIN))) == [f"GET /api/Users/{user}"]
 
 
 def test_a_user_keeps_name_and_address_where_the_directory_has_none(halo: Halo) -> None:
