@@ -179,8 +179,7 @@ class Dispatcher:
         policy = self.policy
         # A group whose rule waits to be applied has no say yet, and must not reach the baseline as if it had been decided on.
         shown = under(sighting, policy) if isinstance(sighting, Person) else sighting
-        reading = with_other_roles(interpret(known, shown, policy, now), head.grants, policy)
-        reading = with_endings(reading, head.grants, now)
+        reading = with_endings(with_other_roles(interpret(known, shown, policy, now), head.grants, policy), head.grants, now)
         again = reading.look_again_at
         if again is None and head.look_again_at is not None and head.look_again_at > now:
             again = head.look_again_at

@@ -142,7 +142,7 @@ class Operator:
             self._later(300, lambda: self._try(self._applies))
             return
         before, now = in_force(applied, policy), self._simulation.clock.now()
-        struck = [(known.partition, facts_of_edit(known.head.known, before, policy, now)) for known in self._reads.people()]
+        struck = [(one.partition, facts_of_edit(one.head.known, one.head.grants, before, policy, now)) for one in self._reads.people()]
         listed = {partition: facts for partition, facts in struck if facts}
         want_looks(store, listed, APPLIED)
         apply(store, policy, self._simulation.clock)
