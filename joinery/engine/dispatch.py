@@ -25,6 +25,7 @@ from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate, was_rehearsed
 from joinery.engine.groups import HOLDERS, GroupBook, named
 from joinery.engine.journal import Head, Run, RunStatus, run_id
+from joinery.engine.late_answers import LateAnswers
 from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
@@ -58,6 +59,7 @@ class Dispatcher:
     pauses: PauseBoard
     gate: Gate
     answers: AnswerPost
+    late: LateAnswers
     clock: Clock
     timing: EngineTiming
     deployment: str
@@ -100,11 +102,12 @@ class Dispatcher:
             raise trouble
 
     def _wakes_question(self, partition: Partition, envelope: Envelope) -> bool:
-        """Whether a run waits for an approval on the ticket that an answer is about; it looks again then."""
+        """Whether a run waits for an approval on the ticket that an answer is about; it looks again then. Otherwise it may come too late."""
         moved_on = envelope.at if envelope.cause == MOVED_ON else None
         if wake(partition, envelope.about, heard=envelope.cause != GONE, moved_on=moved_on):
             return True
         self.answers.forget(envelope.about, partition.name)
+        self.late.hear(partition, envelope.about)
         return False
 
     # --- look and decide ---
