@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -335,7 +335,7 @@ class Dispatcher:
         now = self.clock.now
         identity = partition.head.identity
         held = identity is not None and not identity.may_be_acted_upon
-        for run in _oldest_first(partition.runs.values()):
+        for run in sorted(partition.runs.values(), key=lambda one: one.seq):
             current = partition.runs.get(run.seq)
             if current is None or (current.due is not None and current.due > now()):
                 continue
@@ -372,10 +372,6 @@ def _has_moved(before: Person, now: Person) -> bool:
 
 def _digest(situation: Document) -> str:
     return hashlib.sha256(codec.to_bytes(situation)).hexdigest()[:16]
-
-
-def _oldest_first(runs: Iterable[Run]) -> list[Run]:
-    return sorted(runs, key=lambda run: run.seq)
 
 
 def _differences(before: Person | None, now: Person) -> set[str]:

@@ -19,7 +19,7 @@ def known(it: Product, name: str) -> tuple[Someone, Someone]:
     boss = it.world.person(f"{name} Boss")
     one = it.world.person(name, manager=boss)
     for each in (boss, one):
-        wait_until(f"{each.name} was looked at", lambda each=each: "taken in as they are" in it.tale(each), explain=it.story)  # type: ignore[misc]  # bound per turn
+        wait_until(f"{each.name} was looked at", lambda each=each: "first sight" in it.tale(each), explain=it.story)  # type: ignore[misc]  # bound per turn
     return one, boss
 
 
