@@ -79,7 +79,11 @@ def _edit(opened: Stored) -> Edit:
         return Edit(policy=policy, lines=(), strikes=())
     lines = tuple(waiting(applied, policy))
     before, now = in_force(applied, policy), opened.clock.now()
-    struck = ((known, facts_of_edit(known.head.known, before, policy, now)) for known in opened.reads.people()) if lines else ()
+    struck = (
+        ((known, facts_of_edit(known.head.known, known.head.grants, before, policy, now)) for known in opened.reads.people())
+        if lines
+        else ()
+    )
     return Edit(
         policy=policy, lines=lines, strikes=tuple((known, facts) for known, facts in struck if facts), not_yet=_not_yet(opened, policy)
     )

@@ -6,7 +6,7 @@ of identity an account is. Of these, the rules that were last applied are in for
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from joinery.domain.events import Fact
 from joinery.domain.identity import classify
 from joinery.domain.person import Person
 from joinery.domain.policy import IdentityPolicy, KindRule, Policy, RolePolicy, Timing
+from joinery.domain.roles import Grant, with_other_roles
 
 _AT_ONCE = Timing(settle_time=timedelta(0), second_look=timedelta(0), flap_window=timedelta(0))
 
@@ -74,10 +75,10 @@ def waiting(applied: Rules, policy: Policy) -> Iterator[str]:
             yield f"[identity.{kind}] recognises no longer: {', '.join(lost)}"
 
 
-def facts_of_edit(known: Known, before: Policy, after: Policy, now: datetime) -> tuple[Fact, ...]:
+def facts_of_edit(known: Known, grants: Mapping[str, Grant], before: Policy, after: Policy, now: datetime) -> tuple[Fact, ...]:
     """The facts about somebody, as last seen, that are there under the new rules and not under those in force. Pure."""
-    old = _facts(known, before, now)
-    return tuple(fact for fact in _facts(known, after, now) if fact not in old)
+    old = _facts(known, grants, before, now)
+    return tuple(fact for fact in _facts(known, grants, after, now) if fact not in old)
 
 
 def under(person: Person, policy: Policy) -> Person:
@@ -86,11 +87,12 @@ def under(person: Person, policy: Policy) -> Person:
     return person if person.groups <= watched else person.evolve(groups=person.groups & watched)
 
 
-def _facts(known: Known, policy: Policy, now: datetime) -> tuple[Fact, ...]:
+def _facts(known: Known, grants: Mapping[str, Grant], policy: Policy, now: datetime) -> tuple[Fact, ...]:
     seen = known.seen
     if seen is None or not classify(seen, policy.identity).may_be_acted_upon:
         return ()
-    return interpret(replace(known, doubts={}), under(seen, policy), replace(policy, timing=_AT_ONCE), now).facts
+    reading = interpret(replace(known, doubts={}), under(seen, policy), replace(policy, timing=_AT_ONCE), now)
+    return with_other_roles(reading, grants, policy).facts
 
 
 def _both(old: KindRule, new: KindRule) -> KindRule:

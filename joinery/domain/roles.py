@@ -42,6 +42,8 @@ class Grant:
     state: GrantState
     #: When it was decided on.
     since: datetime
+    #: Display name of the role that the group stood for then; empty in records from before it was kept, and where nothing was decided.
+    role: str = ""
     #: When it ends by itself; None: with the membership.
     until: datetime | None = None
     #: Where it was asked; empty where nobody had to be.
@@ -166,7 +168,8 @@ def wanted(groups: Collection[str], stage: Stage, grants: Mapping[str, Grant], p
 
 def _state(grant: Grant | None, role: RolePolicy) -> GrantState:
     """How a membership that stands counts under the policy of today."""
-    state = grant.state if grant else GrantState.UNDECIDED
+    # What was decided about another role says nothing about this one.
+    state = grant.state if grant and not _gives_another(grant, role) else GrantState.UNDECIDED
     if state in (GrantState.ASKED, GrantState.UNDECIDED) and not role.approval and not role.administrator:
         return GrantState.GRANTED
     return state
@@ -179,7 +182,7 @@ def decided(fact: RolesChanged, grants: Mapping[str, Grant], policy: Policy, now
         role = policy.roles.get(group)
         if role is None:
             continue
-        begun = Grant(nth=_next(grants, group), state=GrantState.ASKED, since=now)
+        begun = Grant(nth=_next(grants, group), state=GrantState.ASKED, since=now, role=role.role)
         free = not role.approval and not role.administrator
         after[group] = granted(begun, role, now, how="no approval needed") if free else begun
     return after
@@ -215,8 +218,13 @@ def apart(fact: RolesChanged, policy: Policy) -> tuple[RolesChanged, ...]:
     So an approval waits alone, and nothing waits for it.
     """
     waiting = [group for group in fact.gained if (role := policy.roles.get(group)) and (role.approval or role.administrator)]
-    at_once = replace(fact, gained=tuple(group for group in fact.gained if group not in waiting))
-    parts = (at_once, *(RolesChanged(gained=(group,)) for group in waiting))
+    at_once = RolesChanged(
+        gained=tuple(group for group in fact.gained if group not in waiting),
+        lost=tuple(group for group in fact.lost if group not in waiting),
+        ended=fact.ended,
+    )
+    # What a group gave under another rule is taken away in the same run that asks about what it gives now.
+    parts = (at_once, *(RolesChanged(gained=(group,), lost=(group,) if group in fact.lost else ()) for group in waiting))
     return tuple(part for part in parts if part != RolesChanged())
 
 
@@ -228,6 +236,24 @@ def expired(grants: Mapping[str, Grant], now: datetime) -> tuple[str, ...]:
 def next_ending(grants: Mapping[str, Grant]) -> datetime | None:
     """When the next grant ends by its date; None: none does."""
     return min((ends for grant in grants.values() if (ends := _ends(grant)) is not None), default=None)
+
+
+def with_other_roles(reading: Reading, grants: Mapping[str, Grant], policy: Policy) -> Reading:
+    """The reading of somebody active, told also which groups stand for another role than the one that was decided about.
+
+    What they gave is lost, and what they give is gained: it is given, or asked about, as for a new membership.
+    """
+    others = [group for group, grant in sorted(grants.items()) if _gives_another(grant, policy.roles.get(group))]
+    if not others or reading.episode.stage is not Stage.ACTIVE:
+        return reading
+    told = next((fact for fact in reading.facts if isinstance(fact, RolesChanged)), RolesChanged())
+    anew = [group for group in others if group not in (*told.lost, *told.gained)]
+    if not anew:
+        return reading
+    fact = replace(told, gained=tuple(sorted((*told.gained, *anew))), lost=tuple(sorted((*told.lost, *anew))))
+    why = f"{', '.join(anew)}: stands for another role now"
+    facts = (*(one for one in reading.facts if not isinstance(one, RolesChanged)), fact)
+    return replace(reading, facts=facts, why=f"{reading.why}; {why}" if reading.facts else why)
 
 
 def with_endings(reading: Reading, grants: Mapping[str, Grant], now: datetime) -> Reading:
@@ -247,6 +273,11 @@ def with_endings(reading: Reading, grants: Mapping[str, Grant], now: datetime) -
 
 def _ends(grant: Grant) -> datetime | None:
     return grant.until if grant.state is GrantState.GRANTED else None
+
+
+def _gives_another(grant: Grant, role: RolePolicy | None) -> bool:
+    decided_about = grant.state in (GrantState.ASKED, GrantState.GRANTED, GrantState.REFUSED)
+    return role is not None and decided_about and bool(grant.role) and grant.role != role.role
 
 
 def _next(grants: Mapping[str, Grant], group: str) -> int:

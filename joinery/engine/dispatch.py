@@ -14,7 +14,7 @@ from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
-from joinery.domain.roles import apart, with_endings
+from joinery.domain.roles import apart, with_endings, with_other_roles
 from joinery.domain.undecided import decided_on, kept_open, left_open
 from joinery.engine import codec, granting
 from joinery.engine.answers import GONE, MOVED_ON, AnswerPost
@@ -179,7 +179,8 @@ class Dispatcher:
         policy = self.policy
         # A group whose rule waits to be applied has no say yet, and must not reach the baseline as if it had been decided on.
         shown = under(sighting, policy) if isinstance(sighting, Person) else sighting
-        reading = with_endings(interpret(known, shown, policy, now), head.grants, now)
+        reading = with_other_roles(interpret(known, shown, policy, now), head.grants, policy)
+        reading = with_endings(reading, head.grants, now)
         again = reading.look_again_at
         if again is None and head.look_again_at is not None and head.look_again_at > now:
             again = head.look_again_at

@@ -113,16 +113,19 @@ def _is_apart(fact: Fact, run: Run) -> bool:
 
 
 def _merged(old: Fact, new: Fact) -> Fact:
-    """Both facts as one, where they are of one kind and name fields or groups; about a group the new one is right."""
+    """Both facts as one, where they are of one kind and name fields or groups.
+
+    About a group the new one is right; but what was to end is ended all the same before the next membership of that group is asked about.
+    """
     if isinstance(old, Moved) and isinstance(new, Moved):
         return Moved(fields=tuple(dict.fromkeys((*old.fields, *new.fields))))
     if isinstance(old, Renamed) and isinstance(new, Renamed):
         return Renamed(fields=tuple(dict.fromkeys((*old.fields, *new.fields))))
     if isinstance(old, RolesChanged) and isinstance(new, RolesChanged):
-        known = {*new.gained, *new.lost, *new.ended}
-
-        def both(now: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(sorted((*now, *(group for group in before if group not in known))))
-
-        return RolesChanged(gained=both(new.gained, old.gained), lost=both(new.lost, old.lost), ended=both(new.ended, old.ended))
+        over = {*new.lost, *new.ended}
+        return RolesChanged(
+            gained=tuple(sorted({*new.gained, *old.gained} - (over - set(new.gained)))),
+            lost=tuple(sorted({*new.lost, *old.lost} - set(new.ended))),
+            ended=tuple(sorted({*new.ended, *old.ended} - set(new.lost))),
+        )
     return new

@@ -202,6 +202,9 @@ def _flaps_are_doubted(outcome: Outcome, identity: str, memory: _Memory, verdict
         fact = entry["detail"].get("fact", {}) if entry["action"] == "fact" else {}
         for turn in ("gained", "lost"):
             for group in fact.get(turn, ()) if fact.get("is") == "RolesChanged" else ():
+                if turn == "lost" and group in fact["gained"]:
+                    # An earlier fact, whose run had not ended, goes on in this one.
+                    continue
                 before, at = last.get(group, (turn, _moment(entry["at"])))
                 if before != turn and _moment(entry["at"]) - at < timedelta(seconds=55):
                     verdict.wrong.append(f"{identity}: {group} was {before} and {turn} within a minute, and both were believed")

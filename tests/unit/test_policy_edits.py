@@ -190,6 +190,18 @@ def test_the_facts_of_an_edit_are_those_that_only_it_makes() -> None:
     look_at_all(world, "ada")
     known = world.app.reads.find("ada")[0].head.known
     now = world.clock.now()
-    assert facts_of_edit(known, everyone(), edited(everyone(), NEW=NEW), now) == (RolesChanged(gained=("NEW",)),)
-    assert facts_of_edit(known, everyone(), replace(everyone(), joiner_group="NEW"), now) == (Joined(),)
-    assert facts_of_edit(known, everyone(), everyone(), now) == ()
+    assert facts_of_edit(known, {}, everyone(), edited(everyone(), NEW=NEW), now) == (RolesChanged(gained=("NEW",)),)
+    assert facts_of_edit(known, {}, everyone(), replace(everyone(), joiner_group="NEW"), now) == (Joined(),)
+    assert facts_of_edit(known, {}, everyone(), everyone(), now) == ()
+
+
+def test_an_edit_strikes_whoever_was_given_the_role_that_a_group_stood_for_before() -> None:
+    world = at_work("ada")
+    world.directory.add_member("g-itsm-servicedesk", "ada")
+    world.look("ada")
+    head = world.app.reads.find("ada")[0].head
+    other = edited(everyone(), **{"ITSM-ServiceDesk": replace(everyone().roles["ITSM-ServiceDesk"], role="Problem Manager")})
+    now = world.clock.now()
+    both = (RolesChanged(gained=("ITSM-ServiceDesk",), lost=("ITSM-ServiceDesk",)),)
+    assert facts_of_edit(head.known, head.grants, everyone(), other, now) == both
+    assert facts_of_edit(head.known, head.grants, other, other, now) == ()

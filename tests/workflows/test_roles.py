@@ -16,7 +16,8 @@ from joinery.domain.policy import OnRefused, Policy, Ring, RolePolicy, WorkflowP
 from joinery.domain.tickets import EnsureAgent, OpenTicket, SetRoles
 from joinery.engine.context import Context
 from joinery.engine.memory_desk_things import DeskAgent, DeskTicket
-from joinery.engine.promotion import Promotion
+from joinery.engine.policy_book import APPLIED, apply
+from joinery.engine.promotion import Promotion, want_looks
 from joinery.engine.recipes import Workflow
 from joinery.errors import OutcomeUnknown, Refused, TryLater
 from joinery.testing import World, everyone, person
@@ -568,6 +569,83 @@ def test_what_came_while_role_changes_were_off_is_neither_given_nor_taken_once_t
     world.restart()
     gains(world, DESK)
     assert roles(world) == ("Change Manager", "Service Desk") and not requests(world)
+
+
+# --- lost and gained again while the desk is down
+
+
+def test_a_role_that_was_lost_is_taken_away_though_the_next_membership_waits_and_is_refused() -> None:
+    world = working()
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    assert roles(world) == ("Change Manager",)
+    world.desk.fail(TryLater("down"), asks=SetRoles, times=40)
+    loses(world, CHANGES)
+    gains(world, CHANGES)
+    world.pass_time(hours=12)
+    assert [status for _, status in statuses(world)] == ["verified", "superseded", "open"]
+    assert len(requests(world)) == 2 and roles(world) == ()
+    answers(world, approved=False)
+    assert roles(world) == ()
+
+
+# --- a group that stands for another role
+
+
+def edited(world: World, **roles: RolePolicy) -> Policy:
+    """From now on the worker runs with this file; what it changes waits."""
+    world.policy = replace(world.policy, roles={**world.policy.roles, **{name.replace("_", "-"): role for name, role in roles.items()}})
+    world.restart()
+    world.pass_time(hours=1)
+    return world.policy
+
+
+def applied(world: World, policy: Policy) -> None:
+    apply(world.store, policy, world.clock)
+    want_looks(world.store, ["local|person:ada"], APPLIED)
+    for _ in range(3):
+        world.app.tick()
+        world.pass_time(minutes=5)
+
+
+def test_a_group_that_stands_for_another_role_gives_it_to_whoever_is_in_it_once_the_edit_is_applied() -> None:
+    world = working()
+    gains(world, DESK)
+    policy = edited(world, ITSM_ServiceDesk=RolePolicy(role="Problem Manager", team="Service Desk"))
+    assert roles(world) == ("Service Desk",) and len(world.runs()) == 1
+    applied(world, policy)
+    assert "Problem Manager" in roles(world)
+    assert [view.run.fact for view in world.runs()][1:] == [{"is": "RolesChanged", "gained": [DESK], "lost": [DESK], "ended": []}]
+    world.look("ada")
+    world.pass_time(hours=1)
+    assert len(world.runs()) == 2
+
+
+def test_a_role_that_was_approved_is_no_approval_of_the_one_its_group_stands_for_now() -> None:
+    world = working()
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    old = world.policy.roles[CHANGES]
+    policy = edited(world, ITSM_ChangeManagers=replace(old, role="Administrator", administrator=True))
+    world.desk.fail(TryLater("busy"), asks=SetRoles, times=25)
+    gains(world, DESK)
+    apply(world.store, policy, world.clock)
+    # A run that is open goes on by the rules of now, before anybody has looked because of the edit.
+    world.pass_time(hours=3)
+    assert "Service Desk" in roles(world) and "Administrator" not in roles(world)
+    applied(world, policy)
+    assert len(requests(world)) == 2 and "Administrator" not in roles(world)
+    answers(world, approved=True)
+    assert "Administrator" in roles(world)
+
+
+def test_another_approval_for_the_same_role_is_for_the_memberships_to_come() -> None:
+    world = working()
+    gains(world, DESK)
+    old = world.policy.roles[DESK]
+    policy = edited(world, ITSM_ServiceDesk=replace(old, approval=("manager",)))
+    applied(world, policy)
+    assert len(world.runs()) == 1 and roles(world) == ("Service Desk",)
 
 
 # --- made while we watch
