@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -25,6 +25,7 @@ from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate, was_rehearsed
 from joinery.engine.groups import HOLDERS, GroupBook, named
 from joinery.engine.journal import Head, Run, RunStatus, run_id
+from joinery.engine.late_answers import LateAnswers
 from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
@@ -58,6 +59,7 @@ class Dispatcher:
     pauses: PauseBoard
     gate: Gate
     answers: AnswerPost
+    late: LateAnswers
     clock: Clock
     timing: EngineTiming
     deployment: str
@@ -100,11 +102,12 @@ class Dispatcher:
             raise trouble
 
     def _wakes_question(self, partition: Partition, envelope: Envelope) -> bool:
-        """Whether a run waits for an approval on the ticket that an answer is about; it looks again then."""
+        """Whether a run waits for an approval on the ticket that an answer is about; it looks again then. Otherwise it may come too late."""
         moved_on = envelope.at if envelope.cause == MOVED_ON else None
         if wake(partition, envelope.about, heard=envelope.cause != GONE, moved_on=moved_on):
             return True
         self.answers.forget(envelope.about, partition.name)
+        self.late.hear(partition, envelope.about)
         return False
 
     # --- look and decide ---
@@ -332,7 +335,7 @@ class Dispatcher:
         now = self.clock.now
         identity = partition.head.identity
         held = identity is not None and not identity.may_be_acted_upon
-        for run in _oldest_first(partition.runs.values()):
+        for run in sorted(partition.runs.values(), key=lambda one: one.seq):
             current = partition.runs.get(run.seq)
             if current is None or (current.due is not None and current.due > now()):
                 continue
@@ -369,10 +372,6 @@ def _has_moved(before: Person, now: Person) -> bool:
 
 def _digest(situation: Document) -> str:
     return hashlib.sha256(codec.to_bytes(situation)).hexdigest()[:16]
-
-
-def _oldest_first(runs: Iterable[Run]) -> list[Run]:
-    return sorted(runs, key=lambda run: run.seq)
 
 
 def _differences(before: Person | None, now: Person) -> set[str]:
