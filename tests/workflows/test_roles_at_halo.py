@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from offices import ADA, BOB, Office
 
+from simulators.halo import sign_in
+
 
 @pytest.fixture
 def office() -> Iterator[Office]:
