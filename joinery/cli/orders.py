@@ -12,6 +12,7 @@ from joinery.domain.tickets import (
     AskApproval,
     CloseTicket,
     DeactivateUser,
+    EndTicket,
     EnsureAgent,
     EnsureApprover,
     EnsureUser,
@@ -76,7 +77,7 @@ def order_lines(order: Order, policy: Policy) -> Iterator[str]:
                 yield f"type     {filed.ticket_type}, for {filed.team}"
             yield from (f"| {line}".rstrip() for line in order.details.splitlines())
             yield from (f"[ ] {task.text} ({task.owner}, {task.when})" for task in order.to_do)
-        case AddNote():
+        case AddNote() | EndTicket():
             yield from (f"| {line}".rstrip() for line in order.text.splitlines())
         case EnsureUser() | UpdateUser():
             person = order.person

@@ -194,8 +194,9 @@ class _OpenQuestion:
                 return False
             result = self._parts.settle(name, functools.partial(_made_approver, sighting))
             users.append(str(result.id))
-        number = self._at.round
-        order = AskApproval(ticket_id=self._question.ticket.id, user_ids=tuple(users), round=number)
+        number, apart = self._at.round, self._question.note_apart
+        said = f"{replace(self._at, users=tuple(users)).held} Round {number} of this approval."
+        order = AskApproval(ticket_id=self._question.ticket.id, user_ids=tuple(users), round=number, text="" if apart else said)
         result = self._parts.settle(f"ask, round {number}", lambda: order)
         self._at = replace(self._at, users=tuple(users), number=str(result.number), round_began=self._asker.clock.now())
         self._save()
@@ -203,7 +204,8 @@ class _OpenQuestion:
         self._partition.audit(
             "approval asked", run=self._run.id, step=self._question.name, round=number, of=list(self._at.asked), users=users
         )
-        self._parts.say(f"say who is asked, round {number}", f"{self._at.held} Round {number} of this approval.")
+        if apart:
+            self._parts.say(f"say who is asked, round {number}", said)
         return True
 
     # --- answers ---

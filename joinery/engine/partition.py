@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from joinery.domain.changes import Known
 from joinery.domain.moments import from_text, to_text
-from joinery.domain.tickets import CloseTicket
+from joinery.domain.tickets import CloseTicket, EndTicket
 from joinery.engine import audit, codec, seals
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
 from joinery.engine.journal import APPROVAL, KNOWN, Check, Head, Run, Step, StepState, opened, run_row, split_head, step_row, whole_head
@@ -332,4 +332,4 @@ class Partition:
 
 
 def _closed_a_ticket(run: Run, step: Step) -> bool:
-    return step.asks == CloseTicket.__name__ and step.state is StepState.DONE and run.mode == "live"
+    return step.asks in (CloseTicket.__name__, EndTicket.__name__) and step.state is StepState.DONE and run.mode == "live"

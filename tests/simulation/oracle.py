@@ -34,7 +34,7 @@ KINDS = {"joiner": "onboarding", "leaver": "offboarding", "mover": "move", "role
 #: What a step may ask for that has to be read back.
 EFFECTS = {
     "EnsureUser", "FindUser", "OpenTicket", "AddNote", "DeactivateUser", "RetireAgent",
-    "UpdateUser", "EnsureApprover", "EnsureAgent", "SetRoles", "AskApproval", "CloseTicket",
+    "UpdateUser", "EnsureApprover", "EnsureAgent", "SetRoles", "AskApproval", "CloseTicket", "EndTicket",
 }  # fmt: skip
 
 

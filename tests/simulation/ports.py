@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from adapters.queues.messages import NewMessage
-from joinery.domain.tickets import AddNote, AskApproval, EnsureUser, OpenTicket
+from joinery.domain.tickets import AddNote, AskApproval, EndTicket, EnsureUser, OpenTicket
 from joinery.engine.memory import FakeClock, MemoryStateStore
 from joinery.engine.ports import DeadLetter, Outgoing
 from joinery.errors import OutcomeUnknown, QueueUnavailable, Refused, StoreUnavailable, TryLater
@@ -267,7 +267,7 @@ class Desk:
             simulation.managers.asked(order.ticket_id, order.user_ids)
         person = order.person.id if hasattr(order, "person") else ""
         made = "" if getattr(result, "id", None) is None else str(result.id)
-        if isinstance(order, (OpenTicket, EnsureUser, AddNote)) or made:
+        if isinstance(order, (OpenTicket, EnsureUser, AddNote, EndTicket)) or made:
             landing = Landing(
                 at=simulation.now, asks=type(order).__name__, key=key, person=person, id=made, late=simulation.now > deadline + 0.001
             )
