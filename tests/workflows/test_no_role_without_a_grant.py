@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from stories import statuses, tickets
-from test_roles import ADMINS, CHANGES, DESK, answers, applied, gains, loses, requests, roles, working
+from test_roles import ADMINS, CHANGES, DESK, answers, applied, edited, gains, loses, requests, roles, working
 
 from joinery.domain.policy import BreakerPolicy, Ring, WorkflowPolicy
-from joinery.domain.tickets import CloseTicket, RetireAgent
+from joinery.domain.tickets import CloseTicket, RetireAgent, SetRoles
 from joinery.engine.breaker import HeldBook, HeldDecision
 from joinery.engine.promotion import Promotion
-from joinery.errors import TryLater
+from joinery.errors import Refused, TryLater
 from joinery.testing import World, everyone
 
 ADA = "local|person:ada"
@@ -180,3 +180,41 @@ def test_a_membership_whose_rule_was_gone_is_asked_about_like_a_new_one_once_the
     assert len(requests(world)) == 2 and roles(world) == ()
     answers(world, approved=False)
     assert roles(world) == ()
+
+
+# --- what is refused is not on the agent, however it came there
+
+
+def test_a_role_that_a_failed_run_left_on_the_agent_is_taken_away_when_the_next_membership_is_refused() -> None:
+    world = working()
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    world.desk.fail(Refused("not now"), asks=SetRoles, times=500)
+    loses(world, CHANGES)
+    world.pass_time(days=3)
+    assert statuses(world)[-1] == ("role_change", "failed") and roles(world) == ("Change Manager",)
+    world.desk.mend()
+    gains(world, CHANGES)
+    answers(world, approved=False)
+    assert roles(world) == ()
+
+
+def test_a_role_that_needed_nobody_for_a_while_is_taken_away_when_the_open_request_for_it_is_refused() -> None:
+    world = working()
+    gains(world, CHANGES)
+    free = edited(world, ITSM_ChangeManagers=replace(world.policy.roles[CHANGES], approval=()))
+    applied(world, free)
+    gains(world, DESK)
+    assert roles(world) == ("Change Manager", "Service Desk")
+    answers(world, approved=False)
+    assert roles(world) == ("Service Desk",)
+
+
+def test_what_another_group_gives_stays_when_a_request_for_the_same_role_is_refused() -> None:
+    asked = everyone().roles[CHANGES]
+    world = working(World(replace(everyone(), roles={CHANGES: asked, ADMINS: asked})))
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    gains(world, ADMINS)
+    answers(world, approved=False)
+    assert roles(world) == ("Change Manager",)
