@@ -253,8 +253,12 @@ def _judge_run(outcome: Outcome, identity: str, memory: _Memory, run: dict[str, 
     if status not in ("verified", "superseded"):
         verdict.lost.append(f"{name} ended {status}: {run.get('reason', '')}")
     if status == "verified":
-        for step in memory.steps.get(run["seq"], []):
-            if step["asks"] in EFFECTS and (step["state"] != "done" or step["verified"] is not True):
+        steps = memory.steps.get(run["seq"], [])
+        questions = tuple(f"{step['name']}: " for step in steps if step["asks"] == "approval" and step["state"] == "done")
+        for step in steps:
+            # Whoever was asked has answered: a note on the way to the answer that certainly was not written need not be.
+            needless = step["asks"] == "AddNote" and step["state"] == "abandoned" and step["name"].startswith(questions)
+            if step["asks"] in EFFECTS and not needless and (step["state"] != "done" or step["verified"] is not True):
                 verdict.lost.append(f"{name} is verified, and its step {step['name']!r} is {step['state']}, verified {step['verified']}")
     openings = [step for step in memory.steps.get(run["seq"], []) if step["asks"] == "OpenTicket"]
     if not openings and status == "verified" and workflow in ("joiner", "leaver"):
