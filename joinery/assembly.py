@@ -23,6 +23,7 @@ from joinery.engine.gate import Gate
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.health import Health
+from joinery.engine.late_answers import LateAnswers
 from joinery.engine.memberships import MembershipEnder
 from joinery.engine.operations import OperatorLog
 from joinery.engine.parking import ParkingLot
@@ -143,6 +144,7 @@ def assemble(
         pauses=pauses,
         gate=gate,
         answers=answers,
+        late=LateAnswers(desk=desk, answers=answers, pauses=pauses, timing=timing, deployment=deployment),
         clock=clock,
         timing=timing,
         deployment=deployment,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from joinery.domain.approvers import Approval
+from joinery.domain.approvers import Approval, ApprovalOutcome
 from joinery.domain.events import RolesChanged
 from joinery.domain.policy import OnRefused
 from joinery.domain.roles import DESIRED, GrantState, Membership, Removal, Wanted, group_of
-from joinery.domain.tickets import AddNote, CloseTicket, EnsureAgent, EnsureUser, OpenTicket, RolesRef, SetRoles, TicketRef
+from joinery.domain.tickets import AddNote, CloseTicket, EndTicket, EnsureAgent, EnsureUser, OpenTicket, RolesRef, SetRoles, TicketRef
 from joinery.engine.context import Context
 from joinery.engine.recipes import workflow
 from workflows.wording import facts_table
@@ -32,9 +32,18 @@ _MEMBERSHIP = {
 _SETS = "make the agent's roles what is wanted"
 
 
-@workflow(version=1)
+def _first_role_change(ctx: Context) -> None:
+    _change(ctx, apart=True)
+
+
+@workflow(version=2, earlier={1: _first_role_change})
 def role_change(ctx: Context) -> None:
     """Runs when watched groups of an active person were gained or lost, or what one of them gave has ended by its date."""
+    _change(ctx)
+
+
+def _change(ctx: Context, *, apart: bool = False) -> None:
+    """``apart``: each note is an action of its own, as version 1 wrote them."""
     changed = cast(RolesChanged, ctx.fact)
     wanted = ctx.decide_roles("decide which roles are wanted")
     to_ask = [membership for membership in wanted.asked if membership.group in changed.gained]
@@ -42,10 +51,10 @@ def role_change(ctx: Context) -> None:
         _set_roles(ctx, wanted, _SETS)
     _withdraw(ctx, changed)
     for membership in to_ask:
-        _ask(ctx, membership)
+        _ask(ctx, membership, apart=apart)
 
 
-def _ask(ctx: Context, membership: Membership) -> None:
+def _ask(ctx: Context, membership: Membership, *, apart: bool) -> None:
     """One membership: ticket, answer, role."""
     person, group, role, about = ctx.person, membership.group, membership.role, membership.matter
     user = ctx.do(f"make sure the person is a user on the desk, for {group}", EnsureUser(person=person, known_id=ctx.known_user_id))
@@ -60,13 +69,21 @@ def _ask(ctx: Context, membership: Membership) -> None:
         ),
         about=about,
     )
-    approval = ctx.ask_approval(f"get the approval for {group}", ticket=ticket, of=role.approval, any_of=role.any_approval, about=about)
+    approval = ctx.ask_approval(
+        f"get the approval for {group}", ticket=ticket, of=role.approval, any_of=role.any_approval, about=about, note_apart=apart
+    )
     wanted = ctx.remember_answer(f"write down the answer for {group}", membership, approval, ticket)
     if approval.approved:
         has = _set_roles(ctx, wanted, f"{_SETS}, {group} included")
-        _close(ctx, ticket, group, f"{approval.told} {_given(ctx, membership, has)}")
+        text = f"{approval.told} {_given(ctx, membership, has)}"
     else:
-        _close(ctx, ticket, group, _refused(ctx, membership, approval))
+        if not apart and ctx.known_agent_id is not None:
+            # An edit, a failed run or an earlier membership may have left the role there: what is refused is not on the agent.
+            _set_roles(ctx, wanted, f"{_SETS}, {group} not included")
+        text = _refused(ctx, membership, approval)
+    # A question that nobody answered has to be taken back before its ticket is closed.
+    answered = approval.outcome in (ApprovalOutcome.APPROVED, ApprovalOutcome.REFUSED)
+    _close(ctx, ticket, group, text, apart=apart or not answered)
 
 
 def _set_roles(ctx: Context, wanted: Wanted, name: str) -> RolesRef:
@@ -109,7 +126,10 @@ def _withdraw(ctx: Context, changed: RolesChanged) -> None:
         ctx.try_to(f"close ticket {ticket_id}", CloseTicket(ticket_id=ticket_id))
 
 
-def _close(ctx: Context, ticket: TicketRef, group: str, text: str) -> None:
+def _close(ctx: Context, ticket: TicketRef, group: str, text: str, *, apart: bool) -> None:
+    if not apart:
+        ctx.do(f"say what came of {group}, and close its change ticket", EndTicket(ticket_id=ticket.id, text=text))
+        return
     ctx.do(f"say what came of {group}", AddNote(ticket_id=ticket.id, text=text))
     ctx.do(f"close the change ticket for {group}", CloseTicket(ticket_id=ticket.id))
 

@@ -21,7 +21,7 @@ from adapters.halo.notes import Notes
 from adapters.halo.tickets import Tickets
 from joinery.domain.moments import to_text
 from joinery.domain.policy import DeskPolicy
-from joinery.domain.tickets import Answer, AskApproval, CloseTicket, ReadBack, RoundRef, TicketRef, TicketState, Verdict
+from joinery.domain.tickets import Answer, AskApproval, CloseTicket, EndTicket, NoteRef, ReadBack, RoundRef, TicketRef, TicketState, Verdict
 from joinery.errors import Refused
 
 _VERDICTS = {1: Verdict.APPROVED, 2: Verdict.REJECTED}
@@ -59,7 +59,7 @@ class Approvals:
             if len(asked) == 1
             else {"new_approvalprocess_users": [{"id": user_id} for user_id in asked]}
         )
-        words = f"Approval asked of user{'s' if len(asked) > 1 else ''} {', '.join(map(str, asked))} (request {order.round})."
+        words = order.text or f"Approval asked of user{'s' if len(asked) > 1 else ''} {', '.join(map(str, asked))} (request {order.round})."
         number = self._notes.write(ticket_id, words, key, deadline, new_approvalprocess=process.id, **target)
         return RoundRef(ticket_id=str(ticket_id), number=str(number))
 
@@ -140,10 +140,7 @@ class Approvals:
         ticket = self._tickets.read(ticket_id, deadline)
         if ticket is None or not _lives(ticket):
             return TicketRef(id=order.ticket_id, how="absent")
-        for row in self._present(ticket, deadline):
-            if _answer(row).verdict is Verdict.PENDING:
-                with contextlib.suppress(Refused):
-                    self._client.delete(f"/TicketApproval/{ticket_id}&{wire.number(row.get('seq')) or 0}", deadline=deadline)
+        self._take_back(ticket, deadline)
         if not wire.true(ticket, "hasbeenclosed"):
             status = self._names.resolve(STATUS, self._policy.closed_status, policy_key="[desk] closed_status", deadline=deadline)
             self._client.post("/Tickets", {"id": ticket_id, "status_id": status.id}, deadline=deadline)
@@ -160,7 +157,38 @@ class Approvals:
             wrong.append("still waits for an approval")
         return ReadBack(ok=not wrong, detail=f"ticket {order.ticket_id} {', '.join(wrong) or 'is closed'}")
 
+    def end(self, order: EndTicket, key: str, deadline: Deadline) -> NoteRef:
+        """One action with a note that carries the key, and the status that closes (Halo reference 3.3, 4).
+
+        Where a tenant's workflow does not let an action close, the status is set after it. Rows that a decided round left are taken back.
+        """
+        ticket_id = wire.object_id(order.ticket_id, "ticket")
+        status = self._names.resolve(STATUS, self._policy.closed_status, policy_key="[desk] closed_status", deadline=deadline)
+        done = self._notes.act(ticket_id, order.text, key, deadline, new_status=status.id, _includeticketinresponse=True)
+        shown = done.get("ticket")
+        ticket = shown if isinstance(shown, dict) and "hasbeenclosed" in shown else self._tickets.read(ticket_id, deadline)
+        if ticket is not None:
+            self._take_back(ticket, deadline)
+            if not wire.true(ticket, "hasbeenclosed"):
+                self._client.post("/Tickets", {"id": ticket_id, "status_id": status.id}, deadline=deadline)
+        return NoteRef(ticket_id=str(ticket_id), id=str(wire.id_of(done, "POST /Actions")))
+
+    def check_ended(self, order: EndTicket) -> ReadBack:
+        """Closed, or gone."""
+        ticket = self._tickets.read(wire.object_id(order.ticket_id, "ticket"), self._client.deadline())
+        if ticket is None or not _lives(ticket):
+            return ReadBack(ok=True, detail=f"ticket {order.ticket_id} is not there any more")
+        closed = wire.true(ticket, "hasbeenclosed")
+        return ReadBack(ok=closed, detail=f"ticket {order.ticket_id} is {'closed' if closed else 'still open'}")
+
     # --- below: how -----------------------------------------------------------------------------------------------
+
+    def _take_back(self, ticket: wire.Row, deadline: Deadline) -> None:
+        ticket_id = wire.id_of(ticket, "GET /Tickets")
+        for row in self._present(ticket, deadline):
+            if _answer(row).verdict is Verdict.PENDING:
+                with contextlib.suppress(Refused):
+                    self._client.delete(f"/TicketApproval/{ticket_id}&{wire.number(row.get('seq')) or 0}", deadline=deadline)
 
     def _present(self, ticket: wire.Row, deadline: Deadline) -> list[wire.Row]:
         """The rows of the present round with their evidence; history does not count, whatever it says."""

@@ -22,6 +22,7 @@ from joinery.domain.tickets import (
     AskApproval,
     CloseTicket,
     DeactivateUser,
+    EndTicket,
     EnsureAgent,
     EnsureApprover,
     EnsureUser,
@@ -70,7 +71,7 @@ class HaloServiceDesk:
         match order:
             case OpenTicket():
                 return self._tickets.find(key, quick=quick)
-            case AddNote():
+            case AddNote() | EndTicket():
                 return self._notes.find(order, key)
             case AskApproval():
                 return self._approvals.find(order, key)
@@ -104,6 +105,8 @@ class HaloServiceDesk:
                 return self._notes.check(order, key, result)
             case CloseTicket(), TicketRef():
                 return self._approvals.check_closed(order)
+            case EndTicket(), NoteRef():
+                return self._approvals.check_ended(order)
             case AskApproval(), RoundRef():
                 return self._approvals.check(order, result)
             case ((EnsureUser() | EnsureApprover()), UserRef()):
@@ -139,6 +142,8 @@ class HaloServiceDesk:
                 return self._notes.add(order, key, deadline)
             case CloseTicket():
                 return self._approvals.close(order, deadline)
+            case EndTicket():
+                return self._approvals.end(order, key, deadline)
             case AskApproval():
                 return self._approvals.ask(order, key, deadline)
             case EnsureUser() | EnsureApprover():

@@ -10,7 +10,7 @@ from adapters.halo.answers import NotThere
 from adapters.halo.client import HaloClient
 from adapters.halo.deadline import Deadline
 from adapters.halo.names import OUTCOME, Names
-from joinery.domain.tickets import AddNote, NoteRef, ReadBack
+from joinery.domain.tickets import AddNote, EndTicket, NoteRef, ReadBack
 
 #: Names of the outcome that leaves an internal note, and its built-in id where a tenant renamed it (Halo reference section 4).
 NOTE_OUTCOMES = ("Private Note", "Internal Note")
@@ -34,6 +34,10 @@ class Notes:
 
     def write(self, ticket_id: int, words: str, key: str, deadline: Deadline, **carried: Any) -> int:
         """One action that says something and may carry more (an approval to start); its number on the ticket."""
+        return wire.id_of(self.act(ticket_id, words, key, deadline, **carried), "POST /Actions")
+
+    def act(self, ticket_id: int, words: str, key: str, deadline: Deadline, **carried: Any) -> wire.Row:
+        """The same; what the desk answers."""
         outcome = self._names.find(OUTCOME, *NOTE_OUTCOMES, deadline=deadline)
         row = {
             "ticket_id": ticket_id,
@@ -42,9 +46,9 @@ class Notes:
             "hiddenfromuser": True,
             **carried,
         }
-        return wire.id_of(self._client.post("/Actions", row, deadline=deadline), "POST /Actions")
+        return self._client.post("/Actions", row, deadline=deadline)
 
-    def find(self, order: AddNote, key: str) -> tuple[NoteRef, ...]:
+    def find(self, order: AddNote | EndTicket, key: str) -> tuple[NoteRef, ...]:
         """The notes on the ticket that carry the key, lowest id first."""
         ticket_id = wire.object_id(order.ticket_id, "ticket")
         return tuple(

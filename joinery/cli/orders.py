@@ -12,6 +12,7 @@ from joinery.domain.tickets import (
     AskApproval,
     CloseTicket,
     DeactivateUser,
+    EndTicket,
     EnsureAgent,
     EnsureApprover,
     EnsureUser,
@@ -30,6 +31,7 @@ _WOULD = {
     Verdict.SHADOW: "would be rehearsed",
     Verdict.HOLD: "would be held",
     Verdict.RECORD: "would not run",
+    Verdict.DROP: "would not run",
 }
 
 
@@ -38,7 +40,7 @@ def run_lines(run: PlannedRun, policy: Policy, *, texts: bool = True) -> Iterato
     yield f"{run.workflow} {_WOULD[run.verdict]}: {run.why}"
     for identity, outcome in (run.meets or {}).items():
         yield f"  meets the open run {identity}: {outcome}"
-    if run.verdict is Verdict.RECORD:
+    if run.verdict in (Verdict.RECORD, Verdict.DROP):
         return
     for number, step in enumerate((step for step in run.steps if step.asks != "value"), start=1):
         yield f"  {number:>2}. {step.name}"
@@ -75,7 +77,7 @@ def order_lines(order: Order, policy: Policy) -> Iterator[str]:
                 yield f"type     {filed.ticket_type}, for {filed.team}"
             yield from (f"| {line}".rstrip() for line in order.details.splitlines())
             yield from (f"[ ] {task.text} ({task.owner}, {task.when})" for task in order.to_do)
-        case AddNote():
+        case AddNote() | EndTicket():
             yield from (f"| {line}".rstrip() for line in order.text.splitlines())
         case EnsureUser() | UpdateUser():
             person = order.person

@@ -140,6 +140,13 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
             return f"{step}: user {users} is asked, and nothing is given before the answer", Tone.WAITING
         case "approval approved" | "approval refused" | "approval decided":
             return f"{step}: {why}", Tone.NEWS
+        case "approval not counted" | "approval too late":
+            return f"{step}: {why}", Tone.CAREFUL
+        case "approval reminder":
+            return f"{step}: nobody has answered yet, and whoever is asked is reminded", Tone.WAITING
+        case "approval escalated":
+            more = "the next manager up is asked too" if record.detail.get("to") else "there is no other manager to ask"
+            return f"{step}: nobody has answered yet; {more}", Tone.WAITING
         case "role decided":
             return f"the role of {why}", Tone.NEWS
         case "late read":

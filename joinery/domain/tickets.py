@@ -161,6 +161,8 @@ class AskApproval:
     user_ids: tuple[str, ...]
     #: Counted by us from 1: the same round is never started twice.
     round: int = 1
+    #: Said on the ticket with it, hidden from end users.
+    text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,6 +171,15 @@ class CloseTicket:
 
     creates: ClassVar[bool] = False
     ticket_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndTicket:
+    """Say what came of a ticket, as ``AddNote`` does, and close it with that; for a ticket on which nothing waits for an approval any more."""
+
+    creates: ClassVar[bool] = True
+    ticket_id: str
+    text: str
 
 
 #: Everything one can ask a desk to do.
@@ -185,6 +196,7 @@ Order = (
     | SetRoles
     | AskApproval
     | CloseTicket
+    | EndTicket
 )
 
 

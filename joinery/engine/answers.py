@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.envelope import Envelope, EnvelopeKind
-from joinery.engine.partition import APPROVALS
+from joinery.engine.partition import APPROVALS, ENDED, STILL_ASKED
 from joinery.engine.ports import Clock, MessageQueue, Outgoing, Row, ServiceDesk, StateStore
 from joinery.engine.rows import index_rows
 from joinery.errors import LostRace, Refused, StoreUnavailable, TryLater
@@ -29,6 +29,8 @@ POLLED = "approvals-polled"
 POLL_EVERY = timedelta(minutes=5)
 #: A ticket that was moved on without an answer is looked at this often; its answer may still come.
 _AGAIN = timedelta(hours=1)
+#: How long a ticket is watched whose question has ended, and which nobody closes.
+_WATCHED = timedelta(days=7)
 
 
 class AnswerPost:
@@ -41,21 +43,22 @@ class AnswerPost:
         self._clock = clock
 
     def hint(self, ticket_ids: Iterable[str]) -> int:
-        """The desk says that something happened to these tickets; returns how many of them somebody waits for.
+        """The desk says that something happened to these tickets; returns how many of them somebody waits for, or waited.
 
         Raises StoreUnavailable or QueueUnavailable.
         """
         named = frozenset(ticket_ids)
         rows = [row for row in self._open() if row.name in named] if named else []
+        rows += [row for one in sorted(named - {row.name for row in rows}) if (row := self._ended(one)) is not None]
         self._send(rows, TOLD)
         return len(rows)
 
     def poll(self) -> int:
-        """Ask the desk once which tickets still wait; returns how many envelopes that made. No call where nothing is open.
+        """Ask the desk once which tickets still wait; returns how many envelopes that made. No call where nobody could answer.
 
         Raises TryLater or Refused from the desk, StoreUnavailable, QueueUnavailable.
         """
-        rows = self._open()
+        rows = self._answerable()
         if not rows:
             return 0
         waiting, now = self._desk.awaiting(), self._clock.now()
@@ -70,7 +73,7 @@ class AnswerPost:
 
     def poll_if_due(self) -> int:
         """``poll``, if nobody did within ``POLL_EVERY``; a desk in trouble is asked again at the next time."""
-        if not self._store.list_index(APPROVALS, limit=1):
+        if not any(self._store.list_index(index, limit=1) for index in (APPROVALS, STILL_ASKED)):
             return 0
         etag, last = self._store.read_shared(POLLED)
         # A tick that is a moment early must not skip a whole turn.
@@ -97,8 +100,26 @@ class AnswerPost:
         if any(row.name == ticket_id and row.data["partition"] == partition for row in rows):
             self._store.delete_index(APPROVALS, ticket_id)
 
+    def watched_enough(self, ticket_id: str) -> None:
+        """Nobody can answer any more on a ticket whose question has ended."""
+        self._store.delete_index(STILL_ASKED, ticket_id)
+
     def _open(self) -> list[Row]:
         return list(index_rows(self._store, APPROVALS))
+
+    def _answerable(self) -> list[Row]:
+        """The open questions, and those that ended while somebody could still answer."""
+        rows = {row.name: row for row in self._open()}
+        for row in index_rows(self._store, STILL_ASKED):
+            if self._clock.now() - from_text(row.data["at"]) < _WATCHED:
+                rows.setdefault(row.name, row)
+            else:
+                self.watched_enough(row.name)
+        return list(rows.values())
+
+    def _ended(self, ticket_id: str) -> Row | None:
+        rows = self._store.list_index(ENDED, prefix=ticket_id, limit=1) if ticket_id else ()
+        return next((row for row in rows if row.name == ticket_id), None)
 
     def _send(self, rows: Iterable[Row], cause: str) -> None:
         envelopes = []

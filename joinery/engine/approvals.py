@@ -21,6 +21,7 @@ from joinery.engine import codec
 from joinery.engine.asking import Asking, Parts, Question, QuestionLost
 from joinery.engine.effects import Effects
 from joinery.engine.journal import APPROVAL, Run, Step, StepState
+from joinery.engine.late_answers import leave_behind
 from joinery.engine.partition import APPROVALS, Partition
 from joinery.engine.ports import Clock, Document, StateStore
 from joinery.errors import Refused, StoreUnavailable, TryLater, Waiting
@@ -74,6 +75,8 @@ class _OpenQuestion:
         self._step = step or Step(n=len(self._steps) + 1, name=question.name, asks=APPROVAL, key=question.ticket.id)
         stored = step.result if step is not None and step.state is StepState.RETRY else None
         self._at = codec.from_document(stored, Asking) if stored else inherited or Asking()
+        #: The ticket as last read; None before.
+        self._state: TicketState | None = None
         self._taken_over = inherited is not None and step is None
 
     @property
@@ -191,8 +194,9 @@ class _OpenQuestion:
                 return False
             result = self._parts.settle(name, functools.partial(_made_approver, sighting))
             users.append(str(result.id))
-        number = self._at.round
-        order = AskApproval(ticket_id=self._question.ticket.id, user_ids=tuple(users), round=number)
+        number, apart = self._at.round, self._question.note_apart
+        said = f"{replace(self._at, users=tuple(users)).held} Round {number} of this approval."
+        order = AskApproval(ticket_id=self._question.ticket.id, user_ids=tuple(users), round=number, text="" if apart else said)
         result = self._parts.settle(f"ask, round {number}", lambda: order)
         self._at = replace(self._at, users=tuple(users), number=str(result.number), round_began=self._asker.clock.now())
         self._save()
@@ -200,7 +204,8 @@ class _OpenQuestion:
         self._partition.audit(
             "approval asked", run=self._run.id, step=self._question.name, round=number, of=list(self._at.asked), users=users
         )
-        self._parts.say(f"say who is asked, round {number}", f"{self._at.held} Round {number} of this approval.")
+        if apart:
+            self._parts.say(f"say who is asked, round {number}", said)
         return True
 
     # --- answers ---
@@ -216,7 +221,7 @@ class _OpenQuestion:
         escalates = not self._at.escalated and self._now >= self._after(self._rules.escalate_after)
         changed, ended = tuple(found) != self._at.routes, False
         if self._at.heard or changed or over or escalates or self._run.mode != "live":
-            state = self._effects.ticket_state(self._question.ticket.id)
+            state = self._state = self._effects.ticket_state(self._question.ticket.id)
             if not state.there:
                 raise QuestionLost(f"ticket {self._question.ticket.id} is gone, and an approval was open on it")
             self._at = replace(self._at, heard=False)
@@ -374,6 +379,8 @@ class _OpenQuestion:
         done = replace(self._step, state=StepState.DONE, result=codec.tag(approval), verified=True)
         self._step = self._partition.save_step(self._run, done)
         ticket, store = self._question.ticket.id, self._asker.store
+        if self._run.mode == "live":
+            leave_behind(self._partition, store, self._run, self._question, self._at, approval, self._state)
         self._partition.afterwards(lambda: store.delete_index(APPROVALS, ticket))
         self._partition.commit()
 

@@ -66,6 +66,8 @@ class Question:
     of: tuple[str, ...]
     any_of: bool
     about: str
+    #: Who is asked is said in a note of its own, and not in the action that asks.
+    note_apart: bool = False
 
 
 class QuestionLost(JoineryError):

@@ -49,6 +49,7 @@ _TAGGED: dict[str, type] = {
         tickets.SetRoles,
         tickets.AskApproval,
         tickets.CloseTicket,
+        tickets.EndTicket,
         tickets.UserRef,
         tickets.TicketRef,
         tickets.NoteRef,

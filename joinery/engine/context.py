@@ -20,6 +20,7 @@ from joinery.domain.tickets import (
     AskApproval,
     CloseTicket,
     DeactivateUser,
+    EndTicket,
     EnsureAgent,
     EnsureApprover,
     EnsureUser,
@@ -211,7 +212,7 @@ class Context:
     @overload
     def do(self, name: str, order: OpenTicket | CloseTicket, *, about: str = "") -> TicketRef: ...
     @overload
-    def do(self, name: str, order: AddNote, *, about: str = "") -> NoteRef: ...
+    def do(self, name: str, order: AddNote | EndTicket, *, about: str = "") -> NoteRef: ...
     @overload
     def do(self, name: str, order: RetireAgent | EnsureAgent, *, about: str = "") -> AgentRef: ...
     @overload
@@ -237,7 +238,7 @@ class Context:
     @overload
     def try_to(self, name: str, order: OpenTicket | CloseTicket, *, about: str = "") -> TicketRef | None: ...
     @overload
-    def try_to(self, name: str, order: AddNote, *, about: str = "") -> NoteRef | None: ...
+    def try_to(self, name: str, order: AddNote | EndTicket, *, about: str = "") -> NoteRef | None: ...
     @overload
     def try_to(self, name: str, order: RetireAgent | EnsureAgent, *, about: str = "") -> AgentRef | None: ...
     @overload
@@ -305,19 +306,21 @@ class Context:
                 self._stop(Waiting(until=until, why=f"{name}: until {until:%Y-%m-%d %H:%M} UTC"))
             self._interruptible(self._partition.commit)
 
-    def ask_approval(self, name: str, *, ticket: TicketRef, of: tuple[str, ...], any_of: bool = False, about: str = "") -> Approval:
+    def ask_approval(
+        self, name: str, *, ticket: TicketRef, of: tuple[str, ...], any_of: bool = False, about: str = "", note_apart: bool = False
+    ) -> Approval:
         """Ask on a ticket for an approval and return what was decided; nothing but ``outcome`` approved is one.
 
         ``of`` names who has to approve: ``manager`` (of now, asked anew when it changes) or ``owner:<mail>``; one after the other, or with
         ``any_of`` all at once, and the first answer decides. A run that overtook another goes on with what that one had asked on the same
-        ticket; ``about`` as in ``do``. What it does on the desk are steps whose names begin with this one's. Raises Waiting.
+        ticket; ``about`` as in ``do``. ``note_apart`` says who is asked in a note of its own, as recipes did once. What it does on the desk are steps whose names begin with this one's. Raises Waiting.
         """
         with self._leash.engine():
             if not of:
                 self._stop(RecipeError(f"{name!r} asks nobody; that would be no approval"))
             self._claim(name, None, asks=APPROVAL)
             self._claim_parts(name)
-            question = Question(name=name, ticket=ticket, of=of, any_of=any_of, about=about)
+            question = Question(name=name, ticket=ticket, of=of, any_of=any_of, about=about, note_apart=note_apart)
             before = inherited(self._partition, self._run, name, ticket.id) if name not in self._steps else None
             try:
                 approval = self._around.asker.ask(self._partition, self._run, self._effects, question, before)

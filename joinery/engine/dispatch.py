@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
-from joinery.domain.roles import apart, with_endings, with_other_roles
+from joinery.domain.roles import apart, with_endings, with_what_stands_no_more
 from joinery.domain.undecided import decided_on, kept_open, left_open
 from joinery.engine import codec, granting, lookup
 from joinery.engine.answers import GONE, MOVED_ON, AnswerPost
@@ -25,6 +25,7 @@ from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate, was_rehearsed
 from joinery.engine.groups import GroupBook, named
 from joinery.engine.journal import Head, Run, RunStatus, run_id
+from joinery.engine.late_answers import LateAnswers
 from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
@@ -58,6 +59,7 @@ class Dispatcher:
     pauses: PauseBoard
     gate: Gate
     answers: AnswerPost
+    late: LateAnswers
     clock: Clock
     timing: EngineTiming
     deployment: str
@@ -100,11 +102,12 @@ class Dispatcher:
             raise trouble
 
     def _wakes_question(self, partition: Partition, envelope: Envelope) -> bool:
-        """Whether a run waits for an approval on the ticket that an answer is about; it looks again then."""
+        """Whether a run waits for an approval on the ticket that an answer is about; it looks again then. Otherwise it may come too late."""
         moved_on = envelope.at if envelope.cause == MOVED_ON else None
         if wake(partition, envelope.about, heard=envelope.cause != GONE, moved_on=moved_on):
             return True
         self.answers.forget(envelope.about, partition.name)
+        self.late.hear(partition, envelope.about)
         return False
 
     # --- look and decide ---
@@ -180,24 +183,22 @@ class Dispatcher:
         policy = self.policy
         # A group whose rule waits to be applied has no say yet, and must not reach the baseline as if it had been decided on.
         shown = under(sighting, policy) if isinstance(sighting, Person) else sighting
-        reading = with_other_roles(interpret(known, shown, policy, now), head.grants, policy)
-        reading = with_endings(reading, head.grants, now)
+        reading = with_endings(with_what_stands_no_more(interpret(known, shown, policy, now), head.grants, policy), head.grants, now)
         again = reading.look_again_at
         if again is None and head.look_again_at is not None and head.look_again_at > now:
             again = head.look_again_at
         partition.head = replace(head, known=known, identity=identity, look_again_at=again)
         self._forget_rehearsals(partition, reading)
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
-        untold = told != head.told
-        came = [pair for fact in reading.facts for pair in self._act_on(partition, fact, reading, person, envelope, news=untold)]
+        came = [pair for fact in reading.facts for pair in self._act_on(partition, fact, reading, person, envelope, news=told != head.told)]
         verdicts = [verdict for _, verdict in came]
-        # Neither a rehearsal nor a hold is the decision. Once something acted, the baseline must move, or the next look would start it
-        # again; but not for those that are still open.
+        # Neither a rehearsal nor a hold is the decision. Once something acted or was recorded, the baseline must move, or the next look
+        # would tell it again; but not for those that are still open.
         still_open = [fact for fact, verdict in came if verdict in (Verdict.SHADOW, Verdict.HOLD)]
-        undecided = bool(still_open) and Verdict.ACT not in verdicts
+        undecided = bool(still_open) and len(still_open) == len(came)
         if still_open and not undecided:
             reading = kept_open(reading, known, still_open, policy)
-        self.gate.end_hold(partition, verdicts, envelope)
+        self.gate.end_hold(partition, verdicts, envelope, in_doubt=reading.in_doubt)
         # After the gate: the head knows by now what was held and rehearsed.
         here = partition.head.known
         partition.head = replace(partition.head, known=left_open(here, reading) if undecided else decided_on(here, reading, now))
@@ -220,8 +221,8 @@ class Dispatcher:
 
     def _forget_rehearsals(self, partition: Partition, reading: Reading) -> None:
         """A fact that no longer stands may be rehearsed again when it comes back."""
-        standing = self._workflows_of(reading)
-        for workflow in {identity.partition("-")[0] for identity in partition.head.rehearsed} - standing:
+        known = {identity.partition("-")[0] for identity in partition.head.rehearsed}
+        for workflow in set() if reading.in_doubt else known - self._workflows_of(reading):
             self.gate.end_rehearsal(partition, workflow)
 
     def _workflows_of(self, reading: Reading) -> set[str]:
@@ -233,7 +234,7 @@ class Dispatcher:
         """Start what the catalogue says, as far as the guard allows; returns what it allowed of each part of the fact."""
         workflow = self.catalogue.get(type(fact))
         decision = self.gate.decide(partition, workflow.name if workflow else None, person, reading.episode.number)
-        if workflow is None or decision.verdict is Verdict.RECORD:
+        if workflow is None or decision.verdict in (Verdict.RECORD, Verdict.DROP):
             rehearsed = partition.head.rehearsed
             if workflow is not None:
                 self.gate.end_rehearsal(partition, workflow.name)
@@ -241,7 +242,7 @@ class Dispatcher:
                 partition.audit("fact", decision.why, cause=envelope.cause, fact=codec.tag(fact), reading=reading.why)
             # Nothing starts, but what is open may have been about somebody who is no more, or lacked what is known now.
             meet(partition, fact, person, by=fact.kind)
-            return [(fact, Verdict.RECORD)]
+            return [(fact, decision.verdict)]
         parts = apart(fact, self.policy) if isinstance(fact, RolesChanged) and decision.verdict is Verdict.ACT else (fact,)
         return [(part, self._begin(partition, workflow, part, decision, reading, person, envelope)) for part in parts]
 
@@ -272,6 +273,8 @@ class Dispatcher:
             run_of, standing = (workflow.name, identity), self._workflows_of(reading)
             held = self.gate.hold_excess(partition, fact, run_of, person, reading.why, envelope, standing=standing)
             if held is not None:
+                if held is Verdict.DROP:
+                    meet(partition, fact, person, by=fact.kind)
                 return held
             self.gate.end_rehearsal(partition, workflow.name)
             meeting = meet(partition, fact, person, by=identity)
@@ -321,7 +324,7 @@ class Dispatcher:
         now = self.clock.now
         identity = partition.head.identity
         held = identity is not None and not identity.may_be_acted_upon
-        for run in _oldest_first(partition.runs.values()):
+        for run in sorted(partition.runs.values(), key=lambda one: one.seq):
             current = partition.runs.get(run.seq)
             if current is None or (current.due is not None and current.due > now()):
                 continue
@@ -358,10 +361,6 @@ def _has_moved(before: Person, now: Person) -> bool:
 
 def _digest(situation: Document) -> str:
     return hashlib.sha256(codec.to_bytes(situation)).hexdigest()[:16]
-
-
-def _oldest_first(runs: Iterable[Run]) -> list[Run]:
-    return sorted(runs, key=lambda run: run.seq)
 
 
 def _differences(before: Person | None, now: Person) -> set[str]:

@@ -11,6 +11,7 @@ from joinery.domain.tickets import (
     AskApproval,
     CloseTicket,
     DeactivateUser,
+    EndTicket,
     EnsureAgent,
     EnsureApprover,
     EnsureUser,
@@ -70,7 +71,7 @@ class DryRunServiceDesk:
                 return AgentRef(ids=(PLANNED,))
             case SetRoles(agent_id=agent_id, roles=roles):
                 return RolesRef(id=agent_id or (PLANNED if roles else None), roles=tuple(sorted(roles)))
-            case AddNote(ticket_id=ticket_id):
+            case AddNote(ticket_id=ticket_id) | EndTicket(ticket_id=ticket_id):
                 return NoteRef(ticket_id=ticket_id, id=PLANNED)
             case RetireAgent():
                 return AgentRef()

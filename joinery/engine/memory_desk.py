@@ -16,6 +16,7 @@ from joinery.domain.tickets import (
     AskApproval,
     CloseTicket,
     DeactivateUser,
+    EndTicket,
     EnsureAgent,
     EnsureApprover,
     EnsureUser,
@@ -101,6 +102,10 @@ class MemoryServiceDesk(DeskThings):
         """The next write has an unknown outcome, and happens when ``after`` has passed."""
         self._troubles.append(_Trouble(asks=asks, lands_after=after))
 
+    def mend(self) -> None:
+        """Whatever was to become of the next calls is forgotten: they are done."""
+        self._troubles.clear()
+
     def answer(self, ticket_id: str, user_id: str, approved: bool = True, *, how: str = "portal", by: str = "", words: str = "") -> None:
         """Somebody answers the round in progress, for the user who was asked: ``by`` is who, if not that user.
 
@@ -125,7 +130,7 @@ class MemoryServiceDesk(DeskThings):
                     seen = [ticket for ticket in self.tickets if ticket.key == key and self._indexed(ticket.created_at)]
                     living = [ticket for ticket in seen if not ticket.deleted] or seen
                     return tuple(ref(ticket, how="adopted") for ticket in sorted(living, key=lambda ticket: int(ticket.id)))
-                case AddNote():
+                case AddNote() | EndTicket():
                     return tuple(
                         NoteRef(ticket_id=note.ticket_id, id=note.id)
                         for note in self.notes
@@ -190,8 +195,10 @@ class MemoryServiceDesk(DeskThings):
                 return self._tickets.note(order, key)
             case CloseTicket():
                 return self._tickets.close(order)
+            case EndTicket():
+                return self._tickets.end(order, key)
             case AskApproval():
-                return self._approvals.ask(order.ticket_id, order.user_ids, key)
+                return self._approvals.ask(order.ticket_id, order.user_ids, key, order.text)
             case EnsureUser() | EnsureApprover():
                 return self._users.ensure(order)
             case UpdateUser():
@@ -218,7 +225,7 @@ class MemoryServiceDesk(DeskThings):
                 return TicketRef(id=self.next_id())
             case CloseTicket(ticket_id=ticket_id):
                 return TicketRef(id=ticket_id, how="closed")
-            case AddNote(ticket_id=ticket_id):
+            case AddNote(ticket_id=ticket_id) | EndTicket(ticket_id=ticket_id):
                 return NoteRef(ticket_id=ticket_id, id="1")
             case AskApproval(ticket_id=ticket_id):
                 return RoundRef(ticket_id=ticket_id, number="999")
@@ -246,6 +253,8 @@ class MemoryServiceDesk(DeskThings):
             case AddNote(), NoteRef():
                 there = any((note.ticket_id, note.id, note.key) == (result.ticket_id, result.id, key) for note in self.notes)
                 return "" if there else f"note {result.id} is not on ticket {result.ticket_id}"
+            case EndTicket(), NoteRef():
+                return self._tickets.wrong_ended(order)
             case AskApproval(), RoundRef():
                 return self._approvals.wrong_asked(order, result)
             case ((EnsureUser() | EnsureApprover()), UserRef()):

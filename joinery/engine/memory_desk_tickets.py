@@ -12,6 +12,7 @@ from joinery.domain.tickets import (
     Answer,
     AskApproval,
     CloseTicket,
+    EndTicket,
     NoteRef,
     OpenTicket,
     RoundRef,
@@ -19,7 +20,7 @@ from joinery.domain.tickets import (
     TicketState,
     Verdict,
 )
-from joinery.engine.memory_desk_things import AWAITING, DeskNote, DeskRound, DeskThings, DeskTicket
+from joinery.engine.memory_desk_things import AWAITING, DeskRound, DeskThings, DeskTicket
 from joinery.errors import Refused
 
 
@@ -52,13 +53,17 @@ class DeskTickets:
                 return ref(ticket, how="adopted")
         return None
 
-    def note(self, order: AddNote, key: str) -> NoteRef:
+    def note(self, order: AddNote | EndTicket, key: str) -> NoteRef:
         """A note with the next number of its ticket."""
         if self._things.ticket(order.ticket_id) is None:
             raise Refused(f"there is no ticket {order.ticket_id}")
-        number = 1 + sum(note.ticket_id == order.ticket_id for note in self._things.notes)
-        self._things.notes.append(DeskNote(ticket_id=order.ticket_id, id=str(number), text=order.text, key=key))
-        return NoteRef(ticket_id=order.ticket_id, id=str(number))
+        return NoteRef(ticket_id=order.ticket_id, id=self._things.say(order.ticket_id, order.text, key))
+
+    def end(self, order: EndTicket, key: str) -> NoteRef:
+        """A note, and closed."""
+        made = self.note(order, key)
+        self.close(CloseTicket(ticket_id=order.ticket_id))
+        return made
 
     def close(self, order: CloseTicket) -> TicketRef:
         """Closed, with no approval that still waits."""
@@ -92,6 +97,11 @@ class DeskTickets:
         wrong = (["is still open"] if not ticket.closed else []) + (["still waits for an approval"] if waits else [])
         return f"ticket {ticket.id} {', '.join(wrong)}" if wrong else ""
 
+    def wrong_ended(self, order: EndTicket) -> str:
+        """Still open."""
+        ticket = self._things.ticket(order.ticket_id)
+        return "" if ticket is None or ticket.closed else f"ticket {ticket.id} is still open"
+
 
 class DeskApprovals:
     """Rounds of approval. The last of a ticket is in progress; one answer decides it."""
@@ -99,8 +109,8 @@ class DeskApprovals:
     def __init__(self, things: DeskThings) -> None:
         self._things = things
 
-    def ask(self, ticket_id: str, user_ids: Sequence[str], key: str) -> RoundRef:
-        """A new round; an empty key is somebody else's."""
+    def ask(self, ticket_id: str, user_ids: Sequence[str], key: str, text: str = "") -> RoundRef:
+        """A new round, and what is said with it; an empty key is somebody else's."""
         ticket = self._things.ticket(ticket_id)
         if ticket is None:
             raise Refused(f"there is no ticket {ticket_id}")
@@ -113,6 +123,8 @@ class DeskApprovals:
         asked = [Answer(asked=user_id, verdict=Verdict.PENDING) for user_id in dict.fromkeys(user_ids)]
         ticket.rounds.append(DeskRound(number=number, key=key, answers=asked))
         ticket.closed, ticket.status = False, AWAITING
+        if text:
+            self._things.say(ticket_id, text, key)
         return RoundRef(ticket_id=ticket_id, number=number)
 
     def found(self, order: AskApproval, key: str) -> tuple[RoundRef, ...]:

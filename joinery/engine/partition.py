@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from joinery.domain.changes import Known
 from joinery.domain.moments import from_text, to_text
-from joinery.domain.tickets import CloseTicket
+from joinery.domain.tickets import CloseTicket, EndTicket
 from joinery.engine import audit, codec, seals
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
 from joinery.engine.journal import APPROVAL, KNOWN, Check, Head, Run, Step, StepState, opened, run_row, split_head, step_row, whole_head
@@ -25,6 +25,8 @@ _CAUSE_MAX = 600
 DUE, PERSONS, OPEN_RUNS, RUNS = "due", "persons", "open-runs", "runs"
 #: Ticket id -> partition, whom it asks, whether they can answer by now and since when, for each approval that is open.
 APPROVALS = "approvals"
+#: Ticket id -> partition of the last approval that was decided on it; and as ``APPROVALS``, where somebody could still answer then.
+ENDED, STILL_ASKED = "approvals-ended", "approvals-still-asked"
 
 
 class Partition:
@@ -85,6 +87,10 @@ class Partition:
     def closed_rows(self, seq: int) -> tuple[Row, ...]:
         """The stored rows of an ended run, itself first."""
         return self._store.scan(self.name, f"~closed.{seq:06d}")
+
+    def kept(self, name: str) -> Document | None:
+        """A stored row of another kind, above the open range; None where there is none."""
+        return next((row.data for row in self._store.scan(self.name, name, limit=1) if row.name == name), None)
 
     # --- changes, written by the next commit ---
 
@@ -326,4 +332,4 @@ class Partition:
 
 
 def _closed_a_ticket(run: Run, step: Step) -> bool:
-    return step.asks == CloseTicket.__name__ and step.state is StepState.DONE and run.mode == "live"
+    return step.asks in (CloseTicket.__name__, EndTicket.__name__) and step.state is StepState.DONE and run.mode == "live"

@@ -19,7 +19,7 @@ def known(it: Product, name: str) -> tuple[Someone, Someone]:
     boss = it.world.person(f"{name} Boss")
     one = it.world.person(name, manager=boss)
     for each in (boss, one):
-        wait_until(f"{each.name} was looked at", lambda each=each: "taken in as they are" in it.tale(each), explain=it.story)  # type: ignore[misc]  # bound per turn
+        wait_until(f"{each.name} was looked at", lambda each=each: "first sight" in it.tale(each), explain=it.story)  # type: ignore[misc]  # bound per turn
     return one, boss
 
 
@@ -81,6 +81,9 @@ def test_a_refusal_gives_nothing_says_why_on_the_ticket_and_is_not_asked_again(u
     up.world.add(one, DESK)
     wait_until("another role", lambda: up.world.roles_of(one) == ["Service Desk"] and quiet(up), explain=up.story)
     assert [row["id"] for row in up.world.tickets_of(one, "Role")] == [request["id"]]
+    up.world.halo("DELETE", f"/Tickets/{request['id']}")
+    wait_until("the deletion is recorded", lambda: "approval too late" in up.tale(one), explain=up.story)
+    assert up.world.roles_of(one) == ["Service Desk"]
 
 
 def test_a_role_that_nobody_has_to_approve_is_given_at_once_and_the_agent_is_disabled_with_the_last_one(up: Product) -> None:

@@ -19,6 +19,7 @@ from joinery.domain.tickets import (
     AskApproval,
     CloseTicket,
     DeactivateUser,
+    EndTicket,
     EnsureAgent,
     EnsureApprover,
     EnsureUser,
@@ -273,6 +274,7 @@ _PATHS: dict[type[Order], str] = {
     SetRoles: "/api/Agent",
     AskApproval: "/api/Actions",
     CloseTicket: "/api/Tickets",
+    EndTicket: "/api/Actions",
 }
 
 #: Orders that write to what is there: the desk can answer such a write with success and change nothing.

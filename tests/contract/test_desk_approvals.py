@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 from desk_worlds import ALEX, KEY, OTHER_KEY, WITHIN, World
 
-from joinery.domain.tickets import AddNote, Answer, AskApproval, CloseTicket, OpenTicket, RoundRef, TicketState, Verdict
+from joinery.domain.tickets import AddNote, Answer, AskApproval, CloseTicket, EndTicket, NoteRef, OpenTicket, RoundRef, TicketState, Verdict
 from joinery.errors import OutcomeUnknown, Refused
 
 
@@ -268,3 +269,43 @@ def test_a_close_that_was_answered_and_not_made_does_not_pass_for_made(scene: Sc
     scene.world.ignore(CloseTicket)
     seen = scene.world.desk.read_back(order, KEY, scene.world.desk.perform(order, KEY, within=WITHIN))
     assert (seen.ok, seen.detail) == (False, f"ticket {scene.ticket} is still open")
+
+
+def end(scene: Scene) -> EndTicket:
+    return EndTicket(ticket_id=scene.ticket, text="The role is on the agent.")
+
+
+def test_what_came_of_a_ticket_and_its_end_are_one_action_that_carries_the_key(scene: Scene) -> None:
+    scene.ask()
+    scene.world.answer(scene.ticket, scene.boss, True)
+    order = end(scene)
+    assert scene.world.desk.find(order, OTHER_KEY) == ()
+    made = scene.world.do(order, OTHER_KEY)
+    assert (scene.state.closed, scene.waits, scene.world.desk.find(order, OTHER_KEY)) == (True, False, (made,))
+
+
+def test_a_lost_answer_to_the_end_of_a_ticket_is_unknown_and_found(scene: Scene) -> None:
+    scene.world.lose_answer(EndTicket)
+    with pytest.raises(OutcomeUnknown):
+        scene.world.desk.perform(end(scene), OTHER_KEY, within=WITHIN)
+    (found,) = scene.world.desk.find(end(scene), OTHER_KEY)
+    assert scene.world.desk.read_back(end(scene), OTHER_KEY, found).ok
+
+
+def test_a_decided_round_leaves_nobody_asked_on_the_ended_ticket(scene: Scene) -> None:
+    scene.ask(scene.boss, scene.deputy)
+    scene.world.answer(scene.ticket, scene.boss, True)
+    scene.world.do(end(scene), OTHER_KEY)
+    assert scene.answers == [(scene.boss, "approved", scene.boss, "portal")]
+
+
+def test_an_end_that_was_answered_and_not_made_does_not_pass_for_made(scene: Scene) -> None:
+    seen = scene.world.desk.read_back(end(scene), OTHER_KEY, NoteRef(ticket_id=scene.ticket, id="1"))
+    assert (seen.ok, seen.detail) == (False, f"ticket {scene.ticket} is still open")
+
+
+def test_what_is_said_with_a_question_stands_on_its_ticket(scene: Scene) -> None:
+    order = replace(scene.order(), text="Held by user 5.")
+    scene.world.do(order, OTHER_KEY)
+    (found,) = scene.world.desk.find(order, OTHER_KEY)
+    assert found.id == scene.state.round

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from adapters.queues.messages import NewMessage
-from joinery.domain.tickets import AddNote, AskApproval, EnsureUser, OpenTicket
+from joinery.domain.tickets import AddNote, AskApproval, EndTicket, EnsureUser, OpenTicket
 from joinery.engine.memory import FakeClock, MemoryStateStore
 from joinery.engine.ports import DeadLetter, Outgoing
 from joinery.errors import OutcomeUnknown, QueueUnavailable, Refused, StoreUnavailable, TryLater
@@ -267,7 +267,7 @@ class Desk:
             simulation.managers.asked(order.ticket_id, order.user_ids)
         person = order.person.id if hasattr(order, "person") else ""
         made = "" if getattr(result, "id", None) is None else str(result.id)
-        if isinstance(order, (OpenTicket, EnsureUser, AddNote)) or made:
+        if isinstance(order, (OpenTicket, EnsureUser, AddNote, EndTicket)) or made:
             landing = Landing(
                 at=simulation.now, asks=type(order).__name__, key=key, person=person, id=made, late=simulation.now > deadline + 0.001
             )
@@ -315,6 +315,20 @@ class FastStore(MemoryStateStore):
     def awaited(self) -> set[str]:
         """Partitions that wait for a moment."""
         return {stored.document()["partition"] for stored in self._indexes.get("due", {}).values()}
+
+    def undecided(self) -> set[str]:
+        """Partitions without an open run in which something waits for a person's word."""
+        found = set()
+        for name, rows in self._partitions.items():
+            head = rows["head"].document() if "head" in rows else {}
+            if (head.get("held") or head.get("rehearsed")) and not any(row.startswith("run.") for row in rows):
+                found.add(name)
+        return found
+
+    def has_words(self) -> bool:
+        """Whether a person said something that is not carried out yet."""
+        said = any(self._indexes.get(index) for index in ("promoted", "wanted-looks"))
+        return said or any(stored.document()["decision"] for stored in self._indexes.get("held", {}).values())
 
     def unanswered(self) -> set[str]:
         """Tickets on whose approval somebody waits."""

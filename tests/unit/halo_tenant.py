@@ -53,7 +53,7 @@ class Halo:
         self.deaf_to: set[str] = set()
         self.hides: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.before: Callable[[httpx.Request], None] = lambda request: None
-        self._wire = httpx.WSGITransport(app=self.stand_in.wsgi)
+        self._wire: httpx.BaseTransport = httpx.WSGITransport(app=self.stand_in.wsgi)
         self.http = httpx.Client(transport=self._wire, base_url="http://halo.test", trust_env=False)
         form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local", "scope": "all"}
         self.http.headers["authorization"] = f"Bearer {self.http.post('/auth/token', data=form).json()['access_token']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,18 @@ from adapters.halo.client import HaloClient
 from adapters.halo.desk import HaloServiceDesk
 from adapters.system import SystemClock
 from joinery.domain.policy import DeskPolicy
-from joinery.domain.tickets import Answer, AskApproval, CloseTicket, EnsureAgent, EnsureApprover, RoundRef, SetRoles, TicketState, Verdict
+from joinery.domain.tickets import (
+    Answer,
+    AskApproval,
+    CloseTicket,
+    EndTicket,
+    EnsureAgent,
+    EnsureApprover,
+    RoundRef,
+    SetRoles,
+    TicketState,
+    Verdict,
+)
 from joinery.errors import Refused
 
 OTHER_KEY = "local-BBBBBBBBBBBBBBBB"
@@ -271,6 +283,28 @@ def test_an_approval_that_the_desk_does_not_take_back_does_not_keep_the_ticket_o
     seen = halo.desk.read_back(close, KEY, halo.desk.perform(close, KEY, within=WITHIN))
     assert (seen.ok, seen.detail) == (False, f"ticket {order.ticket_id} still waits for an approval")
     assert halo.desk.ticket_state(order.ticket_id).closed
+
+
+class NoStatusByAction(httpx.BaseTransport):
+    """A tenant whose workflow lets no action change a ticket's status."""
+
+    def __init__(self, wire: httpx.BaseTransport) -> None:
+        self._wire = wire
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and request.url.path == "/api/Actions":
+            rows = [{name: value for name, value in row.items() if name != "new_status"} for row in json.loads(request.read())]
+            headers = {name: request.headers[name] for name in ("authorization", "content-type")}
+            request = httpx.Request("POST", request.url, headers=headers, content=json.dumps(rows))
+        return self._wire.handle_request(request)
+
+
+def test_where_no_action_closes_a_ticket_the_status_is_set_after_it(halo: Halo) -> None:
+    halo._wire = NoStatusByAction(halo._wire)
+    ticket = halo.desk.perform(TICKET, KEY, within=WITHIN).id
+    order = EndTicket(ticket_id=ticket, text="The role is on agent 4.")
+    made = halo.desk.perform(order, OTHER_KEY, within=WITHIN)
+    assert (halo.desk.find(order, OTHER_KEY), halo.desk.read_back(order, OTHER_KEY, made).ok) == ((made,), True)
 
 
 # --- what it costs ---
