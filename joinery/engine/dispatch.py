@@ -16,14 +16,14 @@ from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
 from joinery.domain.roles import apart, with_endings, with_what_stands_no_more
 from joinery.domain.undecided import decided_on, kept_open, left_open
-from joinery.engine import codec, granting
+from joinery.engine import codec, granting, lookup
 from joinery.engine.answers import GONE, MOVED_ON, AnswerPost
 from joinery.engine.asking import wake
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate, was_rehearsed
-from joinery.engine.groups import HOLDERS, GroupBook, named
+from joinery.engine.groups import GroupBook, named
 from joinery.engine.journal import Head, Run, RunStatus, run_id
 from joinery.engine.late_answers import LateAnswers
 from joinery.engine.overlap import meet
@@ -128,7 +128,8 @@ class Dispatcher:
         before = partition.head.to_document()
         explained = self._explains(partition, sighting)
         self._decide(partition, sighting, envelope, asked_at)
-        self._remember_groups(partition, head.known.seen, sighting, ids)
+        if isinstance(sighting, Person):
+            lookup.remember(partition, self.store, head.known.seen, sighting, ids)
         self._tell_questions(partition, head, sighting)
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
@@ -316,18 +317,6 @@ class Dispatcher:
             return
         partition.head = replace(partition.head, told=told)
         partition.audit(action, why, cause=envelope.cause, changed=changed, absent=absent)
-
-    def _remember_groups(self, partition: Partition, before: Person | None, sighting: Sighting, ids: dict[str, str]) -> None:
-        """Keep the index of who is in which watched group: gained rows before the commit, lost ones after it."""
-        if isinstance(sighting, Absence):
-            return
-        subject = partition.name.partition("|")[2]
-        for name in sighting.groups - (before.groups if before else frozenset()):
-            self.store.put_index(HOLDERS, f"{ids[name]}|{subject}", {})
-        for name in (before.groups if before else frozenset()) - sighting.groups:
-            if name in ids:
-                key = f"{ids[name]}|{subject}"
-                partition.afterwards(lambda key=key: self.store.delete_index(HOLDERS, key))  # type: ignore[misc]  # bound per turn
 
     # --- runs and checks ---
 
