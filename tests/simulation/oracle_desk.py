@@ -41,6 +41,10 @@ def judge_desk(outcome: Outcome, character: Character, memory: Memory, verdict: 
     others = [run["seq"] for run in memory.runs if run["mode"] == "live" and run["workflow"] in ("mover", "role_change", "renamer")]
     excused = excused or bool(live and others and max(others) > live[-1]["seq"])
     last = live[-1] if live else None
+    told = stretches(character, outcome.ended_at)
+    settled = told[-1].how in (JOINER, ACTIVE)
+    # Whoever is back may be asked to approve, and becomes a user again.
+    excused = excused or (settled and identity in MANAGERS)
     if last is None and (others or identity in MANAGERS):
         # Whoever is asked to approve becomes a user too.
         pass
@@ -63,8 +67,6 @@ def judge_desk(outcome: Outcome, character: Character, memory: Memory, verdict: 
         if not begun and not others and outcome.agents_before.get(agent.id) != (agent.enabled, agent.roles):
             verdict.wrong.append(f"{identity}: agent {agent.id} was touched, and nobody left")
     _leave_is_told(outcome, identity, memory, live, verdict)
-    told = stretches(character, outcome.ended_at)
-    settled = told[-1].how in (JOINER, ACTIVE)
     verdict.take(complaints(outcome, character, agents, settled=settled and not memory.waited_for_a_word))
 
 

@@ -85,6 +85,8 @@ class Theme:
     #: When another policy file is deployed, and what it says.
     edits: tuple[tuple[float, Rules], ...] = ()
     visits: tuple[Visit, ...] = ()
+    #: When all delta links expire: everybody is looked at again, whether anything is new about them or not.
+    resyncs: tuple[float, ...] = ()
     #: Managers leave while they are asked, and others answer in their place.
     restless: bool = False
 
@@ -109,6 +111,8 @@ def dress(rng: random.Random, story: Story) -> tuple[Story, Theme]:
     if kind:
         kept = replace(story, people=story.people[: (len(story.people) + 1) // 2])
         story, theme = {RINGS: _rings, EDIT: _edit, WAVE: _wave}[kind](rng, kept)
+        resyncs = (rng.uniform(0.3, 1.0) * story.length for _ in range(rng.randint(1, 3)))
+        theme = replace(theme, resyncs=tuple(sorted(resyncs)))
     if rng.random() < _RESTLESS:
         story, theme = replace(story, people=(*story.people, *_managers(rng, story.length))), replace(theme, restless=True)
     ends = [story.length, *(act.at for one in story.people for act in one.acts), *(visit.at for visit in theme.visits)]
