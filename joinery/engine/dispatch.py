@@ -14,16 +14,16 @@ from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
-from joinery.domain.roles import apart, with_endings, with_other_roles
+from joinery.domain.roles import apart, with_endings, with_what_stands_no_more
 from joinery.domain.undecided import decided_on, kept_open, left_open
-from joinery.engine import codec, granting
+from joinery.engine import codec, granting, lookup
 from joinery.engine.answers import GONE, MOVED_ON, AnswerPost
 from joinery.engine.asking import wake
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate, was_rehearsed
-from joinery.engine.groups import HOLDERS, GroupBook, named
+from joinery.engine.groups import GroupBook, named
 from joinery.engine.journal import Head, Run, RunStatus, run_id
 from joinery.engine.late_answers import LateAnswers
 from joinery.engine.overlap import meet
@@ -128,7 +128,8 @@ class Dispatcher:
         before = partition.head.to_document()
         explained = self._explains(partition, sighting)
         self._decide(partition, sighting, envelope, asked_at)
-        self._remember_groups(partition, head.known.seen, sighting, ids)
+        if isinstance(sighting, Person):
+            lookup.remember(partition, self.store, head.known.seen, sighting, ids)
         self._tell_questions(partition, head, sighting)
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
@@ -182,7 +183,7 @@ class Dispatcher:
         policy = self.policy
         # A group whose rule waits to be applied has no say yet, and must not reach the baseline as if it had been decided on.
         shown = under(sighting, policy) if isinstance(sighting, Person) else sighting
-        reading = with_endings(with_other_roles(interpret(known, shown, policy, now), head.grants, policy), head.grants, now)
+        reading = with_endings(with_what_stands_no_more(interpret(known, shown, policy, now), head.grants, policy), head.grants, now)
         again = reading.look_again_at
         if again is None and head.look_again_at is not None and head.look_again_at > now:
             again = head.look_again_at
@@ -191,10 +192,10 @@ class Dispatcher:
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
         came = [pair for fact in reading.facts for pair in self._act_on(partition, fact, reading, person, envelope, news=told != head.told)]
         verdicts = [verdict for _, verdict in came]
-        # Neither a rehearsal nor a hold is the decision. Once something acted or was dropped, the baseline must move, or the next look
-        # would start it again; but not for those that are still open.
+        # Neither a rehearsal nor a hold is the decision. Once something acted or was recorded, the baseline must move, or the next look
+        # would tell it again; but not for those that are still open.
         still_open = [fact for fact, verdict in came if verdict in (Verdict.SHADOW, Verdict.HOLD)]
-        undecided = bool(still_open) and not {Verdict.ACT, Verdict.DROP} & set(verdicts)
+        undecided = bool(still_open) and len(still_open) == len(came)
         if still_open and not undecided:
             reading = kept_open(reading, known, still_open, policy)
         self.gate.end_hold(partition, verdicts, envelope, in_doubt=reading.in_doubt)
@@ -316,18 +317,6 @@ class Dispatcher:
             return
         partition.head = replace(partition.head, told=told)
         partition.audit(action, why, cause=envelope.cause, changed=changed, absent=absent)
-
-    def _remember_groups(self, partition: Partition, before: Person | None, sighting: Sighting, ids: dict[str, str]) -> None:
-        """Keep the index of who is in which watched group: gained rows before the commit, lost ones after it."""
-        if isinstance(sighting, Absence):
-            return
-        subject = partition.name.partition("|")[2]
-        for name in sighting.groups - (before.groups if before else frozenset()):
-            self.store.put_index(HOLDERS, f"{ids[name]}|{subject}", {})
-        for name in (before.groups if before else frozenset()) - sighting.groups:
-            if name in ids:
-                key = f"{ids[name]}|{subject}"
-                partition.afterwards(lambda key=key: self.store.delete_index(HOLDERS, key))  # type: ignore[misc]  # bound per turn
 
     # --- runs and checks ---
 
