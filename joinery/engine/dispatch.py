@@ -17,6 +17,7 @@ from joinery.domain.policy import Policy
 from joinery.domain.roles import apart, with_endings, with_what_stands_no_more
 from joinery.domain.undecided import decided_on, kept_open, left_open
 from joinery.engine import codec, granting, lookup
+from joinery.engine.breaker import DECIDED
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
@@ -30,6 +31,7 @@ from joinery.engine.policy_book import APPLIED, PolicyBook
 from joinery.engine.ports import Clock, Directory, Document, StateStore
 from joinery.engine.questions import Questions
 from joinery.engine.recipes import Catalogue, Workflow
+from joinery.engine.reopening import reopen
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.engine.sweeps import watched_since
@@ -79,6 +81,8 @@ class Dispatcher:
             return
         if envelope.kind is EnvelopeKind.ANSWER and not self.questions.woken_by(partition, envelope):
             return
+        if envelope.cause == DECIDED:
+            reopen(partition, self.store)
         trouble: TryLater | Refused | None = None
         if envelope.kind is EnvelopeKind.LOOK or granting.is_due(partition.head, self.clock.now()):
             try:
