@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from stories import alerts, joined, statuses, tickets
-from test_roles import CHANGES, answers, gains, loses, notes, requests, roles, working
+from test_roles import CHANGES, DESK, answers, gains, loses, notes, requests, roles, working
 
 from adapters.stores.sqlite import SqliteStateStore
 from joinery.cli.failed import list_failed, retry_failed
@@ -16,7 +16,7 @@ from joinery.domain.tickets import AddNote, CloseTicket, EnsureApprover, SetRole
 from joinery.engine.envelope import person_subject
 from joinery.engine.operations import operator_partition
 from joinery.engine.promotion import RETRIED, retry
-from joinery.errors import ConfigurationError, Refused
+from joinery.errors import ConfigurationError, Refused, TryLater
 from joinery.testing import TENANT, World
 
 ADA = f"{TENANT}|{person_subject('ada')}"
@@ -89,6 +89,8 @@ def test_what_was_answered_while_it_had_failed_counts() -> None:
     request.deleted = False
     world.desk.answer(request.id, request.rounds[-1].answers[0].asked, True)
     mended(world)
+    # Nobody has to tell us, and no list: the ticket is read first.
+    world.desk.fail(TryLater("busy"), method="awaiting", times=1000)
     goes_on(world)
     assert roles(world) == ("Change Manager",) and len(request.rounds) == 1
     assert statuses(world) == [("role_change", "verified")]
@@ -124,6 +126,48 @@ def test_whoever_is_asked_gets_the_whole_time_again() -> None:
     assert statuses(world) == [("role_change", "open")]
     world.pass_time(days=40)
     assert statuses(world) == [("role_change", "verified")] and "Nobody answered in time" in notes(world, request)
+
+
+def test_what_is_answered_after_it_went_on_is_heard() -> None:
+    world = working()
+    gains(world, CHANGES)
+    [request] = requests(world)
+    request.deleted = True
+    world.app.poll_approvals()
+    world.pass_time(minutes=20)
+    request.deleted = False
+    goes_on(world)
+    world.desk.answer(request.id, request.rounds[-1].answers[0].asked, True)
+    assert world.app.answers.hint([request.id]) == 1
+    world.pass_time(minutes=5)
+    assert roles(world) == ("Change Manager",) and len(request.rounds) == 1
+
+
+def test_what_was_not_said_before_the_decision_is_not_said_after_it() -> None:
+    world = working()
+    world.desk.fail(Refused("no notes"), asks=AddNote, times=1000)
+    gains(world, CHANGES)
+    mended(world)
+    world.desk.fail(Refused("no licence"), asks=SetRoles, times=1000)
+    [request] = requests(world)
+    world.desk.answer(request.id, request.rounds[-1].answers[0].asked, True)
+    world.app.answers.hint([request.id])
+    world.pass_time(hours=50)
+    assert statuses(world) == [("role_change", "failed")]
+    mended(world)
+    goes_on(world)
+    assert statuses(world) == [("role_change", "verified")]
+    states = {step.name: str(step.state) for step in world.runs()[0].steps}
+    assert states.pop(f"get the approval for {CHANGES}: say who is asked, round 1") == "abandoned"
+    assert set(states.values()) == {"done"}
+
+
+def test_a_run_that_has_not_failed_is_left_as_it_is() -> None:
+    world = working()
+    gains(world, DESK)
+    goes_on(world)
+    assert [line.record.why for line in world.audit("ada") if line.record.action == "run not reopened"] == ["it has not failed"]
+    assert statuses(world) == [("role_change", "verified")]
 
 
 def test_a_refusal_whose_ticket_could_not_be_closed_stays_a_refusal() -> None:
