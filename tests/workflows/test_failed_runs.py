@@ -12,7 +12,7 @@ from test_roles import CHANGES, DESK, answers, gains, loses, notes, requests, ro
 from adapters.stores.sqlite import SqliteStateStore
 from joinery.cli.failed import list_failed, retry_failed
 from joinery.domain.roles import GrantState
-from joinery.domain.tickets import AddNote, CloseTicket, EnsureApprover, SetRoles
+from joinery.domain.tickets import AddNote, EndTicket, EnsureApprover, SetRoles
 from joinery.engine.envelope import person_subject
 from joinery.engine.operations import operator_partition
 from joinery.engine.promotion import RETRIED, retry
@@ -145,11 +145,14 @@ def test_what_is_answered_after_it_went_on_is_heard() -> None:
 
 def test_what_was_not_said_before_the_decision_is_not_said_after_it() -> None:
     world = working()
-    world.desk.fail(Refused("no notes"), asks=AddNote, times=1000)
     gains(world, CHANGES)
+    [request] = requests(world)
+    world.desk.fail(Refused("no notes"), asks=AddNote, times=1000)
+    world.desk.answer(request.id, request.rounds[-1].answers[0].asked, True, how="automatic")
+    world.app.answers.hint([request.id])
+    world.pass_time(minutes=5)
     mended(world)
     world.desk.fail(Refused("no licence"), asks=SetRoles, times=1000)
-    [request] = requests(world)
     world.desk.answer(request.id, request.rounds[-1].answers[0].asked, True)
     world.app.answers.hint([request.id])
     world.pass_time(hours=50)
@@ -158,7 +161,7 @@ def test_what_was_not_said_before_the_decision_is_not_said_after_it() -> None:
     goes_on(world)
     assert statuses(world) == [("role_change", "verified")]
     states = {step.name: str(step.state) for step in world.runs()[0].steps}
-    assert states.pop(f"get the approval for {CHANGES}: say who is asked, round 1") == "abandoned"
+    assert states.pop(f"get the approval for {CHANGES}: say what does not count, round 1") == "abandoned"
     assert set(states.values()) == {"done"}
 
 
@@ -171,7 +174,7 @@ def test_a_run_that_has_not_failed_is_left_as_it_is() -> None:
 
 
 def test_a_refusal_whose_ticket_could_not_be_closed_stays_a_refusal() -> None:
-    world = refused_until_it_failed(CloseTicket, answered=False)
+    world = refused_until_it_failed(EndTicket, answered=False)
     goes_on(world)
     [request] = requests(world)
     assert (roles(world), grant(world), request.closed) == ((), GrantState.REFUSED, True)
