@@ -63,13 +63,15 @@ class Approvals:
         number = self._notes.write(ticket_id, words, key, deadline, new_approvalprocess=process.id, **target)
         return RoundRef(ticket_id=str(ticket_id), number=str(number))
 
-    def find(self, order: AskApproval, key: str) -> tuple[RoundRef, ...]:
+    def find(self, order: AskApproval, key: str, *, ours: str | None = None) -> tuple[RoundRef, ...]:
         """The rounds that actions with this key have started, the latest first: it ended the others."""
         deadline = self._client.deadline()
         ticket_id = wire.object_id(order.ticket_id, "ticket")
         started = self._notes.numbers(ticket_id, key, deadline)
         if not started:
             return ()
+        if [str(number) for number in started] == [ours]:
+            return (RoundRef(ticket_id=str(ticket_id), number=str(started[0])),)
         rounds = {_round(row) for row in self._rows(ticket_id, deadline)}
         return tuple(RoundRef(ticket_id=str(ticket_id), number=str(number)) for number in reversed(started) if number in rounds)
 

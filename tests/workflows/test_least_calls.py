@@ -181,6 +181,18 @@ def test_a_role_with_approval_of_people_whom_the_desk_does_not_know(office: Offi
     assert not [call for call in ROLE_ASKED if call.besides], "one besides for the whole flow"
 
 
+def test_what_is_looked_at_once_more_a_quarter_of_an_hour_after_each_create(office: Office) -> None:
+    """Not among the least: a call that lands later than every deadline cannot be prevented, only found. What was read is not read again."""
+    office.gains(minutes=5)
+    office.calls()
+    office.world.pass_time(minutes=20)
+    assert sorted(office.calls()) == ["GET /Actions", *["GET /Tickets"] * 3, *["GET /Users"] * 2]
+    office.answers(1, minutes=5)
+    office.calls()
+    office.world.pass_time(minutes=20)
+    assert sorted(office.calls()) == ["GET /Actions", "GET /Agent"]
+
+
 def test_a_role_that_is_refused(office: Office) -> None:
     office.gains(minutes=5)
     office.answers(2, minutes=5)
