@@ -31,6 +31,7 @@ _WOULD = {
     Verdict.SHADOW: "would be rehearsed",
     Verdict.HOLD: "would be held",
     Verdict.RECORD: "would not run",
+    Verdict.DROP: "would not run",
 }
 
 
@@ -39,7 +40,7 @@ def run_lines(run: PlannedRun, policy: Policy, *, texts: bool = True) -> Iterato
     yield f"{run.workflow} {_WOULD[run.verdict]}: {run.why}"
     for identity, outcome in (run.meets or {}).items():
         yield f"  meets the open run {identity}: {outcome}"
-    if run.verdict is Verdict.RECORD:
+    if run.verdict in (Verdict.RECORD, Verdict.DROP):
         return
     for number, step in enumerate((step for step in run.steps if step.asks != "value"), start=1):
         yield f"  {number:>2}. {step.name}"

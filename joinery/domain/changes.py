@@ -82,6 +82,11 @@ class Reading:
     doubts: Mapping[str, datetime] = field(default_factory=dict)
     group_decisions: Mapping[str, datetime] = field(default_factory=dict)
 
+    @property
+    def in_doubt(self) -> bool:
+        """It says nothing yet; a later look will. Until then whatever waits for a person's word may still be so."""
+        return bool(self.doubts) and not self.facts
+
 
 class _Patience:
     """Which doubts are still open, since when, and when the next one is ripe."""

@@ -21,6 +21,8 @@ class Verdict(StrEnum):
     HOLD = "hold"
     #: The fact is recorded; nothing starts.
     RECORD = "record"
+    #: The same, because somebody said so: that is a decision, and the fact is not read again.
+    DROP = "drop"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -182,24 +182,22 @@ class Dispatcher:
         policy = self.policy
         # A group whose rule waits to be applied has no say yet, and must not reach the baseline as if it had been decided on.
         shown = under(sighting, policy) if isinstance(sighting, Person) else sighting
-        reading = with_other_roles(interpret(known, shown, policy, now), head.grants, policy)
-        reading = with_endings(reading, head.grants, now)
+        reading = with_endings(with_other_roles(interpret(known, shown, policy, now), head.grants, policy), head.grants, now)
         again = reading.look_again_at
         if again is None and head.look_again_at is not None and head.look_again_at > now:
             again = head.look_again_at
         partition.head = replace(head, known=known, identity=identity, look_again_at=again)
         self._forget_rehearsals(partition, reading)
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
-        untold = told != head.told
-        came = [pair for fact in reading.facts for pair in self._act_on(partition, fact, reading, person, envelope, news=untold)]
+        came = [pair for fact in reading.facts for pair in self._act_on(partition, fact, reading, person, envelope, news=told != head.told)]
         verdicts = [verdict for _, verdict in came]
-        # Neither a rehearsal nor a hold is the decision. Once something acted, the baseline must move, or the next look would start it
-        # again; but not for those that are still open.
+        # Neither a rehearsal nor a hold is the decision. Once something acted or was dropped, the baseline must move, or the next look
+        # would start it again; but not for those that are still open.
         still_open = [fact for fact, verdict in came if verdict in (Verdict.SHADOW, Verdict.HOLD)]
-        undecided = bool(still_open) and Verdict.ACT not in verdicts
+        undecided = bool(still_open) and not {Verdict.ACT, Verdict.DROP} & set(verdicts)
         if still_open and not undecided:
             reading = kept_open(reading, known, still_open, policy)
-        self.gate.end_hold(partition, verdicts, envelope)
+        self.gate.end_hold(partition, verdicts, envelope, in_doubt=reading.in_doubt)
         # After the gate: the head knows by now what was held and rehearsed.
         here = partition.head.known
         partition.head = replace(partition.head, known=left_open(here, reading) if undecided else decided_on(here, reading, now))
@@ -222,8 +220,8 @@ class Dispatcher:
 
     def _forget_rehearsals(self, partition: Partition, reading: Reading) -> None:
         """A fact that no longer stands may be rehearsed again when it comes back."""
-        standing = self._workflows_of(reading)
-        for workflow in {identity.partition("-")[0] for identity in partition.head.rehearsed} - standing:
+        known = {identity.partition("-")[0] for identity in partition.head.rehearsed}
+        for workflow in set() if reading.in_doubt else known - self._workflows_of(reading):
             self.gate.end_rehearsal(partition, workflow)
 
     def _workflows_of(self, reading: Reading) -> set[str]:
@@ -235,7 +233,7 @@ class Dispatcher:
         """Start what the catalogue says, as far as the guard allows; returns what it allowed of each part of the fact."""
         workflow = self.catalogue.get(type(fact))
         decision = self.gate.decide(partition, workflow.name if workflow else None, person, reading.episode.number)
-        if workflow is None or decision.verdict is Verdict.RECORD:
+        if workflow is None or decision.verdict in (Verdict.RECORD, Verdict.DROP):
             rehearsed = partition.head.rehearsed
             if workflow is not None:
                 self.gate.end_rehearsal(partition, workflow.name)
@@ -243,7 +241,7 @@ class Dispatcher:
                 partition.audit("fact", decision.why, cause=envelope.cause, fact=codec.tag(fact), reading=reading.why)
             # Nothing starts, but what is open may have been about somebody who is no more, or lacked what is known now.
             meet(partition, fact, person, by=fact.kind)
-            return [(fact, Verdict.RECORD)]
+            return [(fact, decision.verdict)]
         parts = apart(fact, self.policy) if isinstance(fact, RolesChanged) and decision.verdict is Verdict.ACT else (fact,)
         return [(part, self._begin(partition, workflow, part, decision, reading, person, envelope)) for part in parts]
 
@@ -274,6 +272,8 @@ class Dispatcher:
             run_of, standing = (workflow.name, identity), self._workflows_of(reading)
             held = self.gate.hold_excess(partition, fact, run_of, person, reading.why, envelope, standing=standing)
             if held is not None:
+                if held is Verdict.DROP:
+                    meet(partition, fact, person, by=fact.kind)
                 return held
             self.gate.end_rehearsal(partition, workflow.name)
             meeting = meet(partition, fact, person, by=identity)

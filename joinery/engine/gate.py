@@ -41,7 +41,7 @@ class Gate:
             case Promotion.RUN:
                 return GuardDecision(verdict=Verdict.ACT, why="it was rehearsed, and somebody decided that it runs")
             case Promotion.DROP:
-                return GuardDecision(verdict=Verdict.RECORD, why="it was rehearsed, and somebody decided that nothing starts")
+                return GuardDecision(verdict=Verdict.DROP, why="it was rehearsed, and somebody decided that nothing starts")
             case _:
                 # Whatever the ring is by now: what shadow saw is listed, and a person says what of it is to run.
                 return GuardDecision(verdict=Verdict.SHADOW, why="it was rehearsed, and nobody has decided about it")
@@ -81,7 +81,7 @@ class Gate:
         decision = change.decision if change is not None and mine else None
         if decision is HeldDecision.DISCARD:
             partition.audit("hold discarded", f"somebody decided that nothing starts: {why}", cause=envelope.cause, workflow=workflow)
-            return Verdict.RECORD
+            return Verdict.DROP
         urgent = self._is_urgent(person, before)
         if mine and decision is None and not urgent:
             # However many slots are free by now: what was held once is for a person to decide.
@@ -114,15 +114,19 @@ class Gate:
     def _is_urgent(self, *people: Person | None) -> bool:
         return any(set(self.policy.breaker.urgent_groups) & person.groups for person in people if person is not None)
 
-    def end_hold(self, partition: Partition, verdicts: list[Verdict], envelope: Envelope) -> None:
-        """What was held was decided, or is no longer so. A row about what nobody waits for goes, too."""
+    def end_hold(self, partition: Partition, verdicts: list[Verdict], envelope: Envelope, *, in_doubt: bool) -> None:
+        """What was held was decided, or is no longer so. A row about what nobody waits for goes, too.
+
+        ``in_doubt``: this look says nothing yet, and the second one will; until then whatever waits for a person goes on waiting.
+        """
         if not partition.head.held and envelope.cause == DECIDED:
             # A row whose commit never came: somebody decided about it, and nothing is held.
             self.held.drop(partition.name)
-        if envelope.cause == DECIDED and not partition.head.rehearsed:
-            for workflow in self.promotions.of(partition.name):
+        if envelope.cause == DECIDED:
+            standing = {identity.partition("-")[0] for identity in partition.head.rehearsed}
+            for workflow in self.promotions.of(partition.name).keys() - standing:
                 self.promotions.done(partition.name, workflow)
-        if partition.head.held and Verdict.HOLD not in verdicts:
+        if partition.head.held and Verdict.HOLD not in verdicts and not in_doubt:
             if not verdicts:
                 partition.audit("hold ended", "it is no longer so; nothing was done", workflow=partition.head.held)
             partition.head = replace(partition.head, held="")

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 
 from tests.simulation.campaign import campaign
 from tests.simulation.history import Result, history_of, live
+from tests.simulation.records import History
 from tests.simulation.shrink import shrunk
-from tests.simulation.world import History
 
 
 def main() -> int:

@@ -78,7 +78,7 @@ class Managers:
         self.said.append(Said(simulation.now, ticket, how == "portal", yes))
         simulation.count("approvals answered")
         if simulation.chance(0.5):
-            simulation.agenda.at(simulation.now + simulation.uniform(0.2, 5 * MINUTE), lambda: simulation.desk_tells(ticket))
+            simulation.agenda.at(simulation.now + simulation.uniform(0.2, 5 * MINUTE), lambda: simulation.news.desk_tells(ticket))
 
 
 def manager(identity: str) -> Person:

@@ -93,7 +93,7 @@ def possible_ends(character: Character, faults: Iterable[Fault], end: float) -> 
     """Every way in which it may have been understood. One element: there is only one."""
     faults = tuple(faults)
     lags = [(fault.at, fault.end + fault.much) for fault in faults if fault.kind == f.STALE]
-    blind = [(fault.at, fault.end + RECOVERY) for fault in faults if fault.kind in f.BLINDING]
+    blind = blind_times(faults)
     ends = {Stand()}
     jumped = any(fault.kind == f.CLOCK_JUMP for fault in faults)
     before = UNBORN
@@ -101,7 +101,7 @@ def possible_ends(character: Character, faults: Iterable[Fault], end: float) -> 
     #: When they first stood like this: what was seen then and is seen again counts as having lasted.
     first: dict[str, float] = {}
     for number, stretch in enumerate(told):
-        certain = number == len(told) - 1 or _is_certain(stretch, blind)
+        certain = number == len(told) - 1 or is_certain(stretch, blind)
         lag = f.LAG_MAX if any(start <= stretch.end and stretch.start <= over for start, over in lags) else 0.0
         since = min(
             first.setdefault(stretch.how, stretch.start), first.get(JOINER, stretch.start) if stretch.how == ACTIVE else stretch.start
@@ -119,7 +119,13 @@ def possible_ends(character: Character, faults: Iterable[Fault], end: float) -> 
     return ends
 
 
-def _is_certain(stretch: Stretch, blind: list[tuple[float, float]]) -> bool:
+def blind_times(faults: Iterable[Fault]) -> list[tuple[float, float]]:
+    """From when to when a look may come late."""
+    return [(fault.at, fault.end + RECOVERY) for fault in faults if fault.kind in f.BLINDING]
+
+
+def is_certain(stretch: Stretch, blind: list[tuple[float, float]]) -> bool:
+    """Whether it lasted so long, with nobody blinded, that it was noticed and decided on."""
     start = max(stretch.start, 0.0)
     free = sorted(over for begin, over in blind if begin < stretch.end and over > start)
     return stretch.end - max([start, *free[-1:]]) >= CERTAIN

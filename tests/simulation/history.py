@@ -6,9 +6,12 @@ import random
 from dataclasses import dataclass
 
 from tests.simulation.faults import plan
-from tests.simulation.oracle import Verdict, judge
+from tests.simulation.oracle import judge
+from tests.simulation.records import History, Outcome
 from tests.simulation.story import invent
-from tests.simulation.world import History, Outcome, Simulation, Storm
+from tests.simulation.theme import dress
+from tests.simulation.verdict import Verdict
+from tests.simulation.world import Simulation, Storm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,15 +25,16 @@ class Result:
     @property
     def replay(self) -> str:
         """The one line that does it again."""
-        return f"python -m tests.simulation --seed {self.history.seed} --people {len(self.history.story.people)}"
+        return f"python -m tests.simulation --seed {self.history.seed} --people {self.history.people}"
 
 
 def history_of(seed: int, people: int | None = None) -> History:
     """The history of a seed; ``people`` None lets the seed decide."""
     rng = random.Random(seed)
     count, tales, troubles = rng.randint(8, 15), rng.getrandbits(64), rng.getrandbits(64)
-    story = invent(random.Random(tales), people or count)
-    return History(seed=seed, story=story, faults=plan(random.Random(troubles), story))
+    told = invent(random.Random(tales), people or count)
+    story, theme = dress(random.Random(rng.getrandbits(64)), told)
+    return History(seed=seed, story=story, faults=plan(random.Random(troubles), story), theme=theme, people=people or count)
 
 
 def live(history: History, *, tracing: bool = False) -> Result:

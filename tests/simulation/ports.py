@@ -316,6 +316,20 @@ class FastStore(MemoryStateStore):
         """Partitions that wait for a moment."""
         return {stored.document()["partition"] for stored in self._indexes.get("due", {}).values()}
 
+    def undecided(self) -> set[str]:
+        """Partitions without an open run in which something waits for a person's word."""
+        found = set()
+        for name, rows in self._partitions.items():
+            head = rows["head"].document() if "head" in rows else {}
+            if (head.get("held") or head.get("rehearsed")) and not any(row.startswith("run.") for row in rows):
+                found.add(name)
+        return found
+
+    def has_words(self) -> bool:
+        """Whether a person said something that is not carried out yet."""
+        said = any(self._indexes.get(index) for index in ("promoted", "wanted-looks"))
+        return said or any(stored.document()["decision"] for stored in self._indexes.get("held", {}).values())
+
     def unanswered(self) -> set[str]:
         """Tickets on whose approval somebody waits."""
         return set(self._indexes.get("approvals", ()))

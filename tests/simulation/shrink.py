@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tests.simulation.world import History
+from tests.simulation.records import History
 
 
 def shrunk(history: History, fails: Callable[[History], bool], *, tries: int = 400) -> History:

@@ -146,11 +146,12 @@ def _birth(rng: random.Random, identity: str, kind: str) -> dict[str, Any]:
         "account_enabled": rng.random() < 0.85,
     }
     if rng.random() < 0.5:
-        fields["manager"] = _manager(rng)
+        fields["manager"] = manager_of(rng)
     return fields
 
 
-def _manager(rng: random.Random) -> Manager:
+def manager_of(rng: random.Random) -> Manager:
+    """One of those who lead."""
     number = rng.randint(1, 4)
     return Manager(id=f"m{number}", display_name=f"Manager {number}", mail=f"m{number}@contoso.example")
 
@@ -192,7 +193,7 @@ def _next(rng: random.Random, scene: Scene, at: float, kind: str, *, renames: bo
         case "role":
             yield _toggle(person, rng.choice(ROLES), at)
         case "move":
-            fields: tuple[tuple[str, Any], ...] = (("department", rng.choice(DEPARTMENTS)), ("manager", _manager(rng)))
+            fields: tuple[tuple[str, Any], ...] = (("department", rng.choice(DEPARTMENTS)), ("manager", manager_of(rng)))
             yield Act(at=at, what="change", fields=fields)
         case "rename":
             yield Act(at=at, what="change", fields=(("display_name", f"{person.id.title()} {rng.randint(1, 99)}"),))

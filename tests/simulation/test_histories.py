@@ -14,11 +14,13 @@ import pytest
 
 from tests.simulation.campaign import campaign
 from tests.simulation.history import history_of, live
-from tests.simulation.oracle import Verdict, judge
+from tests.simulation.oracle import judge
 from tests.simulation.ports import Landing
+from tests.simulation.records import History, Outcome
 from tests.simulation.shrink import shrunk
 from tests.simulation.story import scenes
-from tests.simulation.world import History, Outcome, Simulation
+from tests.simulation.verdict import Verdict
+from tests.simulation.world import Simulation
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -357,6 +357,21 @@ def test_somebody_who_is_gone_for_good_stays_held_and_runs_when_released() -> No
     assert offboarded(world) == 3
 
 
+def test_whoever_is_held_and_then_gone_without_a_trace_stays_held_and_keeps_the_word_that_was_said() -> None:
+    """Absence is in doubt until the second look: until then nobody knows that they are back."""
+    world = company(4)
+    leave(world, 0, 1, 2, 3)
+    world.pass_time(hours=2)
+    for gone in ("p2", "p3"):
+        world.directory.purge(gone)
+        world.look(gone)
+    decide(world, HeldDecision.RELEASE, 3)
+    assert [change.decision for change in HeldBook(world.store).listed()] == [None, HeldDecision.RELEASE]
+    minutes(world, 5)
+    assert [user.active for user in world.desk.users] == [False, False, True, False], "there were slots, and nobody's word but for one"
+    assert "hold ended" not in world.actions("p2") and world.app.health()[1]["held"] == 1
+
+
 def test_a_held_change_survives_a_restart_and_an_open_joiner_goes_on_meanwhile() -> None:
     world = company(3)
     world.put(person("new", groups=("ITSM-NewJoiner",)))

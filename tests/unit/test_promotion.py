@@ -132,6 +132,57 @@ def test_the_next_change_after_a_promoted_one_acts_by_the_ring() -> None:
     assert [mode for _, mode, _ in runs_of(world, "ada")] == ["shadow", "live", "live"]
 
 
+def test_a_rehearsed_leaver_who_is_then_gone_without_a_trace_waits_for_a_word_all_the_same() -> None:
+    world = rings(leaver=Ring.SHADOW)
+    work_here(world, "ada")
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    promote(world)
+    world.directory.purge("ada")
+    world.look("ada")
+    minutes(world, 5)
+    assert runs_of(world, "ada") == [("leaver", "shadow", "planned")]
+    world.app.promotions.decide(ADA, "leaver", Promotion.RUN)
+    minutes(world, 5)
+    assert runs_of(world, "ada")[1:] == [("leaver", "live", "verified")]
+
+
+def test_what_was_dropped_does_not_come_back_while_something_beside_it_still_waits() -> None:
+    world = rings(mover=Ring.SHADOW, renamer=Ring.SHADOW)
+    work_here(world, "ada")
+    world.directory.change("ada", department="Sales", display_name="Ada L")
+    world.look("ada")
+    minutes(world, 3)
+    world.app.promotions.decide(ADA, "mover", Promotion.DROP)
+    minutes(world, 3)
+    promote(world)
+    for _ in range(3):
+        world.look("ada")
+        minutes(world, 3)
+    assert [(name, mode) for name, mode, _ in runs_of(world, "ada")] == [("mover", "shadow"), ("renamer", "shadow")]
+    world.app.promotions.decide(ADA, "renamer", Promotion.RUN)
+    minutes(world, 3)
+    assert [(name, mode) for name, mode, _ in runs_of(world, "ada")][2:] == [("renamer", "live")]
+
+
+def test_a_word_that_comes_too_late_is_not_kept_for_the_next_rehearsal_while_another_one_stands() -> None:
+    world = rings(mover=Ring.SHADOW, renamer=Ring.SHADOW)
+    work_here(world, "ada")
+    world.directory.change("ada", department="Sales", display_name="Ada L")
+    world.look("ada")
+    minutes(world, 3)
+    assert len(runs_of(world, "ada")) == 2
+    world.directory.change("ada", department="Finance")
+    world.look("ada")
+    world.app.promotions.decide(ADA, "mover", Promotion.RUN)
+    minutes(world, 3)
+    assert world.store.list_index(PROMOTED) == ()
+    world.directory.change("ada", department="Legal")
+    world.look("ada")
+    minutes(world, 5)
+    assert all(mode == "shadow" for _, mode, _ in runs_of(world, "ada"))
+
+
 def test_a_rehearsal_that_stands_no_more_cannot_be_promoted() -> None:
     world = rings(leaver=Ring.SHADOW)
     work_here(world, "ada")

@@ -12,8 +12,9 @@ from stories import statuses, tickets
 from joinery.domain.events import Moved
 from joinery.domain.moments import from_text
 from joinery.domain.person import Manager
-from joinery.domain.policy import OnRefused, Policy, Ring, RolePolicy, WorkflowPolicy
+from joinery.domain.policy import BreakerPolicy, OnRefused, Policy, Ring, RolePolicy, WorkflowPolicy
 from joinery.domain.tickets import EnsureAgent, OpenTicket, SetRoles
+from joinery.engine.breaker import HeldBook, HeldDecision
 from joinery.engine.context import Context
 from joinery.engine.memory_desk_things import DeskAgent, DeskTicket
 from joinery.engine.policy_book import APPLIED, apply
@@ -393,6 +394,23 @@ def test_leaving_closes_the_request_and_what_was_approved_a_moment_too_late_give
     assert request.closed and "has left" in notes(world, request)
     assert (agent(world).roles, agent(world).enabled) == ((), False)
     assert world.app.dispatcher.open_partition("local|person:ada").head.tickets == {}
+
+
+def test_a_leave_that_was_held_and_discarded_ends_the_request_that_was_open_and_nothing_fails() -> None:
+    """Nobody offboards them, and nobody gives them anything any more."""
+    world = World(replace(policy(), breaker=BreakerPolicy(hourly_min=0, hourly_share=0, daily_min=0, daily_share=0)))
+    gains(working(world), CHANGES)
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    book = HeldBook(world.store)
+    [change] = book.listed()
+    book.put(replace(change, decision=HeldDecision.DISCARD))
+    for _ in range(5):
+        world.pass_time(minutes=1)
+        world.app.tick()
+    world.pass_time(minutes=30)
+    assert [(view.run.workflow, str(view.run.status)) for view in world.runs()] == [("role_change", "superseded")]
+    assert [why for why in raised(world) if "held" not in why] == []
 
 
 def test_whoever_comes_back_is_asked_for_anew_and_gets_at_once_what_needs_nobody() -> None:

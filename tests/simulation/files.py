@@ -1,0 +1,39 @@
+"""The policy file of a theme's rules: what the engine reads where the oracle reads the story's words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from joinery.domain.policy import BreakerPolicy, Policy, Ring, RolePolicy, WorkflowPolicy
+from joinery.testing import everyone
+from tests.simulation.answering import brisk
+from tests.simulation.theme import PILOT, URGENT, Rules
+
+
+def policy_of(rules: Rules) -> Policy:
+    """The file."""
+    policy = brisk(everyone())
+    ring = Ring(rules.ring)
+    narrow = WorkflowPolicy(ring=ring, pilot_group=PILOT if ring is Ring.PILOT else "", departments=rules.departments)
+    limits = rules.limits
+    breaker = policy.breaker
+    if limits is not None:
+        breaker = BreakerPolicy(
+            hourly_min=limits.hourly, daily_min=limits.daily, wave_min=limits.wave, wave_share=limits.share, urgent_groups=(URGENT,)
+        )
+    return replace(
+        policy,
+        workflows={name: narrow if name in rules.narrow else workflow for name, workflow in policy.workflows.items()},
+        breaker=breaker,
+        roles={
+            group: RolePolicy(
+                role=rule.role,
+                team=rule.team,
+                approval=("manager",) if rule.asks else (),
+                administrator=rule.role == "Administrator",
+            )
+            for group, rule in rules.roles
+        },
+        timing=replace(policy.timing, settle_time=timedelta(seconds=rules.settle)),
+    )
