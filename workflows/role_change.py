@@ -77,6 +77,9 @@ def _ask(ctx: Context, membership: Membership, *, apart: bool) -> None:
         has = _set_roles(ctx, wanted, f"{_SETS}, {group} included")
         text = f"{approval.told} {_given(ctx, membership, has)}"
     else:
+        if not apart and ctx.known_agent_id is not None:
+            # An edit, a failed run or an earlier membership may have left the role there: what is refused is not on the agent.
+            _set_roles(ctx, wanted, f"{_SETS}, {group} not included")
         text = _refused(ctx, membership, approval)
     # A question that nobody answered has to be taken back before its ticket is closed.
     answered = approval.outcome in (ApprovalOutcome.APPROVED, ApprovalOutcome.REFUSED)

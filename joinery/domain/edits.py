@@ -15,7 +15,7 @@ from joinery.domain.events import Fact
 from joinery.domain.identity import classify
 from joinery.domain.person import Person
 from joinery.domain.policy import IdentityPolicy, KindRule, Policy, RolePolicy, Timing
-from joinery.domain.roles import Grant, with_other_roles
+from joinery.domain.roles import Grant, with_what_stands_no_more
 
 _AT_ONCE = Timing(settle_time=timedelta(0), second_look=timedelta(0), flap_window=timedelta(0))
 
@@ -92,7 +92,7 @@ def _facts(known: Known, grants: Mapping[str, Grant], policy: Policy, now: datet
     if seen is None or not classify(seen, policy.identity).may_be_acted_upon:
         return ()
     reading = interpret(replace(known, doubts={}), under(seen, policy), replace(policy, timing=_AT_ONCE), now)
-    return with_other_roles(reading, grants, policy).facts
+    return with_what_stands_no_more(reading, grants, policy).facts
 
 
 def _both(old: KindRule, new: KindRule) -> KindRule:

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from joinery.domain.approvers import Approval
 from joinery.domain.changes import Reading, Stage
-from joinery.domain.events import RolesChanged
+from joinery.domain.events import Returned, RolesChanged
 from joinery.domain.policy import Policy, RolePolicy
 
 
@@ -238,22 +238,39 @@ def next_ending(grants: Mapping[str, Grant]) -> datetime | None:
     return min((ends for grant in grants.values() if (ends := _ends(grant)) is not None), default=None)
 
 
-def with_other_roles(reading: Reading, grants: Mapping[str, Grant], policy: Policy) -> Reading:
-    """The reading of somebody active, told also which groups stand for another role than the one that was decided about.
+def with_what_stands_no_more(reading: Reading, grants: Mapping[str, Grant], policy: Policy) -> Reading:
+    """The reading of somebody active, told also of grants that are no evidence any more: what they gave is lost, however it stands on the desk.
 
-    What they gave is lost, and what they give is gained: it is given, or asked about, as for a new membership.
+    A group may stand for another role than the one that was decided about: what it gives is gained, as for a new membership. Its rule may
+    have been gone for a while: a membership that began or ended meanwhile told no fact. And whoever is back may still have what nobody had
+    taken by then: all of it goes, and what their groups give is given anew.
     """
-    others = [group for group, grant in sorted(grants.items()) if _gives_another(grant, policy.roles.get(group))]
-    if not others or reading.episode.stage is not Stage.ACTIVE:
+    if reading.episode.stage is not Stage.ACTIVE:
         return reading
     told = next((fact for fact in reading.facts if isinstance(fact, RolesChanged)), RolesChanged())
-    anew = [group for group in others if group not in (*told.lost, *told.gained)]
-    if not anew:
+    is_back = any(isinstance(fact, Returned) for fact in reading.facts)
+    here = reading.baseline.groups if reading.baseline is not None else None
+    gained, lost = set(told.gained), set(told.lost)
+    whys = []
+    for group, grant in sorted(grants.items()):
+        role = policy.roles.get(group)
+        if role is None or group in lost or (grant.state is GrantState.ENDED and not is_back):
+            continue
+        is_out = here is not None and group not in here
+        if is_back or is_out or group in gained:
+            lost.add(group)
+            whys.append(f"{group}: what was decided about it before stands no more")
+        elif _gives_another(grant, role):
+            lost.add(group)
+            gained.add(group)
+            whys.append(f"{group}: stands for another role now")
+    if is_back:
+        lost |= gained
+    fact = replace(told, gained=tuple(sorted(gained)), lost=tuple(sorted(lost)))
+    if fact == told:
         return reading
-    fact = replace(told, gained=tuple(sorted((*told.gained, *anew))), lost=tuple(sorted((*told.lost, *anew))))
-    why = f"{', '.join(anew)}: stands for another role now"
     facts = (*(one for one in reading.facts if not isinstance(one, RolesChanged)), fact)
-    return replace(reading, facts=facts, why=f"{reading.why}; {why}" if reading.facts else why)
+    return replace(reading, facts=facts, why="; ".join((*((reading.why,) if reading.facts else ()), *whys)))
 
 
 def with_endings(reading: Reading, grants: Mapping[str, Grant], now: datetime) -> Reading:

@@ -7,25 +7,28 @@ from dataclasses import replace
 from datetime import datetime
 
 from joinery.domain.changes import JOINING, Known, Reading, Stage
-from joinery.domain.events import Completed, Fact, Joined, Moved, Renamed, RolesChanged
+from joinery.domain.events import Completed, Fact, Joined, Moved, Renamed, Returned, RolesChanged
 from joinery.domain.policy import Policy
 
 
 def kept_open(reading: Reading, known: Known, still_open: Iterable[Fact], policy: Policy) -> Reading:
     """The reading with a baseline that has everything but the part of these facts: the next look tells them again, and only them.
 
-    ``Left`` and ``Returned`` are about the whole person and never stand beside a fact that acts on its own.
+    ``Left`` is about the whole person and stands alone; ``Returned`` is decided whatever becomes of the roles that come back with it.
     """
     baseline, before, episode = reading.baseline, known.baseline, reading.episode
     decisions, doubts = dict(reading.group_decisions), dict(reading.doubts)
     if baseline is None:
         return reading
+    # Lost and gained is a membership that lasts, unless it was none when last decided; of whoever is back none has lasted.
+    is_back = any(isinstance(fact, Returned) for fact in reading.facts)
+    lasted = before.groups if before is not None and not is_back else frozenset()
     for fact in still_open:
         match fact:
             case Moved(fields=fields) | Renamed(fields=fields) | Completed(fields=fields) if before is not None:
                 baseline = baseline.evolve(**{name: getattr(before, name) for name in fields})
             case RolesChanged(gained=gained, lost=lost):
-                baseline = baseline.evolve(groups=(baseline.groups - set(gained)) | set(lost))
+                baseline = baseline.evolve(groups=(baseline.groups | set(lost)) - (set(gained) - (lasted & set(lost))))
                 decisions = {group: at for group, at in decisions.items() if group not in (*gained, *lost)}
             case Joined():
                 baseline = baseline.evolve(groups=baseline.groups - {policy.joiner_group})

@@ -14,7 +14,7 @@ from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
 from joinery.domain.policy import Policy
-from joinery.domain.roles import apart, with_endings, with_other_roles
+from joinery.domain.roles import apart, with_endings, with_what_stands_no_more
 from joinery.domain.undecided import decided_on, kept_open, left_open
 from joinery.engine import codec, granting
 from joinery.engine.answers import GONE, MOVED_ON, AnswerPost
@@ -182,7 +182,7 @@ class Dispatcher:
         policy = self.policy
         # A group whose rule waits to be applied has no say yet, and must not reach the baseline as if it had been decided on.
         shown = under(sighting, policy) if isinstance(sighting, Person) else sighting
-        reading = with_endings(with_other_roles(interpret(known, shown, policy, now), head.grants, policy), head.grants, now)
+        reading = with_endings(with_what_stands_no_more(interpret(known, shown, policy, now), head.grants, policy), head.grants, now)
         again = reading.look_again_at
         if again is None and head.look_again_at is not None and head.look_again_at > now:
             again = head.look_again_at
@@ -191,10 +191,10 @@ class Dispatcher:
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
         came = [pair for fact in reading.facts for pair in self._act_on(partition, fact, reading, person, envelope, news=told != head.told)]
         verdicts = [verdict for _, verdict in came]
-        # Neither a rehearsal nor a hold is the decision. Once something acted or was dropped, the baseline must move, or the next look
-        # would start it again; but not for those that are still open.
+        # Neither a rehearsal nor a hold is the decision. Once something acted or was recorded, the baseline must move, or the next look
+        # would tell it again; but not for those that are still open.
         still_open = [fact for fact, verdict in came if verdict in (Verdict.SHADOW, Verdict.HOLD)]
-        undecided = bool(still_open) and not {Verdict.ACT, Verdict.DROP} & set(verdicts)
+        undecided = bool(still_open) and len(still_open) == len(came)
         if still_open and not undecided:
             reading = kept_open(reading, known, still_open, policy)
         self.gate.end_hold(partition, verdicts, envelope, in_doubt=reading.in_doubt)

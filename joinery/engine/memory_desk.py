@@ -102,6 +102,10 @@ class MemoryServiceDesk(DeskThings):
         """The next write has an unknown outcome, and happens when ``after`` has passed."""
         self._troubles.append(_Trouble(asks=asks, lands_after=after))
 
+    def mend(self) -> None:
+        """Whatever was to become of the next calls is forgotten: they are done."""
+        self._troubles.clear()
+
     def answer(self, ticket_id: str, user_id: str, approved: bool = True, *, how: str = "portal", by: str = "", words: str = "") -> None:
         """Somebody answers the round in progress, for the user who was asked: ``by`` is who, if not that user.
 
