@@ -20,21 +20,20 @@ from joinery.domain.moments import from_text, to_text
 from joinery.domain.person import Absence, DirectReport, Person, Sighting
 from joinery.domain.policy import Policy, Ring, WorkflowPolicy
 from joinery.domain.tickets import FindUser, Order, Result, UserRef
-from joinery.engine import codec
+from joinery.engine import codec, lookup
 from joinery.engine.breaker import SIZE, SLOTS, Ask, Breaker, HeldBook, evidence
 from joinery.engine.dry_run import PLANNED, DryRunServiceDesk
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate
-from joinery.engine.groups import HOLDERS, WATCHED
+from joinery.engine.groups import WATCHED
 from joinery.engine.journal import SLEEP, Head, Run, Step, StepState, opened, whole_head
+from joinery.engine.lookup import HOLDERS
 from joinery.engine.memory import FakeClock, MemoryQueue, MemorySealLog, MemoryStateStore, SeededRandomness
 from joinery.engine.overlap import overlap
-from joinery.engine.partition import PERSONS
 from joinery.engine.ports import Clock, DeltaPage, Directory, Snapshot, StateStore
 from joinery.engine.promotion import PromotionBook
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
-from joinery.engine.rows import index_rows
 from joinery.engine.sweeps import WATCHING
 from joinery.errors import Refused
 
@@ -295,7 +294,7 @@ class StoredDirectory:
     def by_address(self, address: str) -> Person | None:
         """The one person last seen with this address."""
         wanted = address.strip().casefold()
-        heads = (self._head(row.name) for row in index_rows(self._store, PERSONS))
+        heads = (self._head(partition) for partition in lookup.named(self._store, address))
         found = [head.known.seen for head in heads if head and head.known.seen and wanted in head.known.seen.addresses]
         return found[0] if len(found) == 1 else None
 

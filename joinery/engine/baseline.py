@@ -13,9 +13,10 @@ from joinery.domain.changes import Episode, Known, Stage
 from joinery.domain.edits import under
 from joinery.domain.identity import classify
 from joinery.domain.person import Person
+from joinery.engine import lookup
 from joinery.engine.envelope import person_subject
 from joinery.engine.gate import Gate
-from joinery.engine.groups import HOLDERS, GroupBook, named
+from joinery.engine.groups import GroupBook, named
 from joinery.engine.partition import Partition
 from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import Clock, Directory, StateStore
@@ -92,8 +93,7 @@ class Baseliner:
             partition.head = replace(head, known=known, identity=identity, look_again_at=None, rehearsed=(), told="", held="")
             partition.audit(TAKEN_IN, "baseline: as they are, and nothing starts", groups=sorted(person.groups))
             self.gate.count_active(partition)
-            for name in person.groups:
-                self.store.put_index(HOLDERS, f"{ids[name]}|{person_subject(person.id)}", {})
+            lookup.remember(partition, self.store, head.known.seen, person, ids)
             try:
                 partition.commit()
             except LostRace:

@@ -15,13 +15,14 @@ from typing import Any
 
 from joinery.domain.moments import to_text
 from joinery.domain.person import Person
-from joinery.engine import codec
+from joinery.engine import codec, lookup
 from joinery.engine.audit import PERSONAL
 from joinery.engine.breaker import HELD
 from joinery.engine.journal import APPROVAL, JOURNAL_VERSION, KNOWN, VALUE, Check, Head, Run, split_head, whole_head
 from joinery.engine.operations import ERASED, OperatorLog
 from joinery.engine.parking import ParkingLot
 from joinery.engine.ports import Clock, Commit, Document, Randomness, Row, Snapshot, StateStore
+from joinery.engine.reports import REPORTS
 from joinery.engine.rows import partition_rows
 from joinery.errors import LostRace
 
@@ -102,6 +103,8 @@ class Eraser:
                 identity = partition.rpartition(":")[2]
                 self._log.record(ERASED, reason, by=by, partition=partition, person=identity, up_to=up_to)
                 # While we still know what to look for.
+                if (seen := Head.from_document(stored, partition=partition).known.seen) is not None:
+                    lookup.forget(self._store, partition, seen)
                 done = replace(done, parked=self._parking.forget(texts))
                 continue
             if self._commit(partition, snapshot, head, changes):
@@ -209,7 +212,7 @@ def _scrubbed_run(run: Document) -> Document:
 
 def _scrubbed_step(step: Document) -> Document:
     """Refs to what was made on the desk stay; a value may be anything that a recipe computed, and an answer has the words of a person."""
-    result: Any = None if step.get("asks") == VALUE else step.get("result")
+    result: Any = None if step.get("asks") in (VALUE, REPORTS) else step.get("result")
     if step.get("asks") == APPROVAL and isinstance(result, dict):
         result = {name: value for name, value in result.items() if name != "words"}
     return {**step, "order": None, "result": result, "trouble": ""}

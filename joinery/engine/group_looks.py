@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
-from joinery.engine.groups import HOLDERS, GroupBook
+from joinery.engine.groups import GroupBook
+from joinery.engine.lookup import HOLDERS
 from joinery.engine.partition import PERSONS
 from joinery.engine.ports import Clock, Directory, MessageQueue, Outgoing, StateStore
 from joinery.engine.rows import index_rows

@@ -13,7 +13,7 @@ from joinery.engine.ports import Clock, Directory, Document, StateStore
 from joinery.errors import LostRace
 
 #: Names of the shared row and of the index of who is in which group.
-WATCHED, HOLDERS = "watched-groups", "holders"
+WATCHED = "watched-groups"
 #: How long the names are believed without asking the directory again.
 _FRESH = timedelta(hours=1)
 #: How long one process believes what it read from the store.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from joinery.domain.moments import to_text
 from joinery.domain.person import Person
+from joinery.engine import lookup
 from joinery.engine.audit import AUDIT, PERSONAL, AuditRecord, read_record
 from joinery.engine.journal import Check, Head, Run, Step, record_of, whole_head
 from joinery.engine.parking import ParkedMessage, ParkingLot
@@ -56,29 +57,23 @@ class ReadSide:
 
     def people(self) -> Iterator[KnownPerson]:
         """Everybody who was ever seen."""
-        for row in index_rows(self._store, PERSONS):
-            head = whole_head(self._store.read(row.name))
+        return self._known(row.name for row in index_rows(self._store, PERSONS))
+
+    def _known(self, partitions: Iterable[str]) -> Iterator[KnownPerson]:
+        for partition in partitions:
+            head = whole_head(self._store.read(partition))
             # An index row is written before the commit it points to; one that dangles is skipped.
             if head is not None:
-                yield KnownPerson(partition=row.name, head=Head.from_document(head, partition=row.name))
+                yield KnownPerson(partition=partition, head=Head.from_document(head, partition=partition))
 
     def find(self, who: str) -> tuple[KnownPerson, ...]:
         """People by directory id, user principal name, mail or display name (without case)."""
-        wanted = who.casefold()
-        found = []
-        for known in self.people():
-            person = known.person
-            names = {known.partition.rpartition(":")[2].casefold()}
-            if person is not None:
-                names |= {
-                    person.id.casefold(),
-                    person.user_principal_name.casefold(),
-                    person.mail.casefold(),
-                    person.display_name.casefold(),
-                }
-            if wanted in names - {""}:
-                found.append(known)
-        return tuple(found)
+        wanted = who.strip().casefold()
+        ids = (row.name for row in index_rows(self._store, PERSONS) if row.name.rpartition(":")[2].casefold() == wanted)
+        likely = sorted({*ids, *lookup.named(self._store, who)})
+        found = tuple(known for known in self._known(likely) if _is(known, who))
+        # Whoever was last seen by a release without that index is in none of its rows.
+        return found or tuple(known for known in self.people() if _is(known, who))
 
     def audit(self, partition: str, *, after_seq: int = 0) -> Iterator[AuditLine]:
         """A partition's audit entries after ``after_seq``, oldest first."""
@@ -118,3 +113,8 @@ class ReadSide:
     def parked(self) -> tuple[ParkedMessage, ...]:
         """Messages that nobody could understand."""
         return self._parking.listed()
+
+
+def _is(known: KnownPerson, who: str) -> bool:
+    by_id = known.partition.rpartition(":")[2].casefold() == who.strip().casefold()
+    return by_id or (known.person is not None and lookup.is_called(known.person, who))

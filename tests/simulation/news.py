@@ -8,7 +8,7 @@ from joinery.domain.person import Person
 from joinery.engine.memory_directory import MemoryDirectory
 from joinery.engine.ports import Hint
 from tests.simulation import faults as f
-from tests.simulation.story import HOUR, Act, Character
+from tests.simulation.story import HOUR, MANAGERS, Act, Character
 
 if TYPE_CHECKING:
     from tests.simulation.world import Simulation
@@ -38,6 +38,8 @@ class News:
         else:
             simulation.agenda.at(moment, lambda: self.apply(simulation.late, character.id, act))
         groups = act.group.split(",") if act.group else []
+        if character.id in MANAGERS:
+            simulation.managers.leaves(character.id)
         if act.what not in ("enter", "exit"):
             self.notify(Hint(genuine=True, about="person", id=character.id))
         for group in groups:

@@ -19,7 +19,7 @@ from tests.simulation.oracle_desk import judge_desk
 from tests.simulation.oracle_guards import guarded, left_over
 from tests.simulation.oracle_late import found_and_marked
 from tests.simulation.oracle_roles import asked_for
-from tests.simulation.story import Character, scenes
+from tests.simulation.story import MANAGERS, Character, scenes
 from tests.simulation.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _judge_person(outcome: Outcome, character: Character, verdict: Verdict, expl
         comings = [ticket for ticket in outcome.desk.tickets if ticket.kind in ("onboarding", "offboarding")]
         if any(f"Directory id: {identity}" in ticket.details for ticket in comings):
             verdict.wrong.append(f"{identity}: there is a ticket, and nothing had happened that asks for one")
-        if by_hand - outcome.users_before.keys() and not asked_for(character):
+        if by_hand - outcome.users_before.keys() and not asked_for(character) and identity not in MANAGERS:
             verdict.wrong.append(f"{identity}: there is a user, and nothing had happened that asks for one")
     for run in memory.runs:
         if run["status"] == "open" and held:

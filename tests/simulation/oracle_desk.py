@@ -10,7 +10,7 @@ from tests.simulation.expected import ACTIVE, JOINER, stretches
 from tests.simulation.journals import Memory
 from tests.simulation.oracle_late import told_after
 from tests.simulation.oracle_roles import complaints
-from tests.simulation.story import Character, scenes
+from tests.simulation.story import MANAGERS, Character, scenes
 from tests.simulation.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -41,7 +41,12 @@ def judge_desk(outcome: Outcome, character: Character, memory: Memory, verdict: 
     others = [run["seq"] for run in memory.runs if run["mode"] == "live" and run["workflow"] in ("mover", "role_change", "renamer")]
     excused = excused or bool(live and others and max(others) > live[-1]["seq"])
     last = live[-1] if live else None
-    if last is None and others:
+    told = stretches(character, outcome.ended_at)
+    settled = told[-1].how in (JOINER, ACTIVE)
+    # Whoever is back may be asked to approve, and becomes a user again.
+    excused = excused or (settled and identity in MANAGERS)
+    if last is None and (others or identity in MANAGERS):
+        # Whoever is asked to approve becomes a user too.
         pass
     elif last is None:
         if any(user.id not in outcome.users_before for user in users):
@@ -62,8 +67,6 @@ def judge_desk(outcome: Outcome, character: Character, memory: Memory, verdict: 
         if not begun and not others and outcome.agents_before.get(agent.id) != (agent.enabled, agent.roles):
             verdict.wrong.append(f"{identity}: agent {agent.id} was touched, and nobody left")
     _leave_is_told(outcome, identity, memory, live, verdict)
-    told = stretches(character, outcome.ended_at)
-    settled = told[-1].how in (JOINER, ACTIVE)
     verdict.take(complaints(outcome, character, agents, settled=settled and not memory.waited_for_a_word))
 
 

@@ -16,6 +16,9 @@ JOINERS, PROTECTED = "ITSM-NewJoiner", "ITSM-BreakGlass"
 ROLES = ("ITSM-Admins", "ITSM-ChangeManagers", "ITSM-ServiceDesk")
 GROUPS = (JOINERS, PROTECTED, *ROLES)
 
+#: Everybody whom the story names as a manager.
+MANAGERS = tuple(f"m{number}" for number in range(1, 5))
+
 DEPARTMENTS = ("Finance", "Sales", "Legal", "Research")
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 

@@ -6,10 +6,10 @@ All in words of the story: what a policy file says, when it is deployed, and whe
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from tests.simulation.story import DEPARTMENTS, HOUR, JOINERS, MINUTE, Act, Character, Story, manager_of, scenes
+from tests.simulation.story import DEPARTMENTS, HOUR, JOINERS, MANAGERS, MINUTE, Act, Character, Story, manager_of, scenes
 
 #: The pilot's group, and one that stands for no role until a policy says so.
 PILOT, PROBLEMS = "ITSM-Pilot", "ITSM-ProblemManagers"
@@ -20,6 +20,8 @@ WORKFLOWS = ("joiner", "mover", "renamer", "role_change", "leaver")
 RINGS, EDIT, WAVE = "rings", "edit", "wave"
 #: How many histories of a hundred have each of them.
 _SHARES = {RINGS: 12, EDIT: 8, WAVE: 12}
+#: In such a share, whatever their theme, managers leave and the wrong people answer.
+_RESTLESS = 0.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +85,10 @@ class Theme:
     #: When another policy file is deployed, and what it says.
     edits: tuple[tuple[float, Rules], ...] = ()
     visits: tuple[Visit, ...] = ()
+    #: When all delta links expire: everybody is looked at again, whether anything is new about them or not.
+    resyncs: tuple[float, ...] = ()
+    #: Managers leave while they are asked, and others answer in their place.
+    restless: bool = False
 
     @property
     def all_rules(self) -> tuple[Rules, ...]:
@@ -101,10 +107,14 @@ class Theme:
 def dress(rng: random.Random, story: Story) -> tuple[Story, Theme]:
     """Give a story a theme, or none. The people of a theme with plain lives take the place of others, so that it stays as long as it was."""
     kind = rng.choices(["", *_SHARES], [100 - sum(_SHARES.values()), *_SHARES.values()])[0]
-    if not kind:
-        return story, Theme()
-    kept = replace(story, people=story.people[: (len(story.people) + 1) // 2])
-    story, theme = {RINGS: _rings, EDIT: _edit, WAVE: _wave}[kind](rng, kept)
+    theme = Theme()
+    if kind:
+        kept = replace(story, people=story.people[: (len(story.people) + 1) // 2])
+        story, theme = {RINGS: _rings, EDIT: _edit, WAVE: _wave}[kind](rng, kept)
+        resyncs = (rng.uniform(0.3, 1.0) * story.length for _ in range(rng.randint(1, 3)))
+        theme = replace(theme, resyncs=tuple(sorted(resyncs)))
+    if rng.random() < _RESTLESS:
+        story, theme = replace(story, people=(*story.people, *_managers(rng, story.length))), replace(theme, restless=True)
     ends = [story.length, *(act.at for one in story.people for act in one.acts), *(visit.at for visit in theme.visits)]
     return replace(story, length=max(ends)), theme
 
@@ -205,6 +215,28 @@ def _wave(rng: random.Random, story: Story) -> tuple[Story, Theme]:
         for _ in range(rng.randint(1, 4))
     ]
     return replace(story, people=people), Theme(kind=WAVE, rules=Rules(limits=limits), visits=tuple(visits))
+
+
+def _managers(rng: random.Random, length: float) -> Iterator[Character]:
+    """Those who lead, some of whom leave; of these some come back."""
+    for identity in MANAGERS:
+        fields = {
+            "user_principal_name": f"{identity}@contoso.example",
+            "mail": f"{identity}@contoso.example",
+            "display_name": f"Manager {identity[1:]}",
+            "employee_id": f"E-{identity}",
+            "user_type": "Member",
+            "account_enabled": True,
+        }
+        acts = [Act(at=-1.0, what="create", fields=tuple(fields.items()))]
+        if rng.random() < 0.6:
+            at = rng.uniform(0.1, 0.95) * length
+            gone = rng.random() < 0.3
+            acts.append(Act(at=at, what="delete") if gone else Act(at=at, what="change", fields=(("account_enabled", False),)))
+            if rng.random() < 0.3:
+                back = at + rng.uniform(2 * MINUTE, 6 * HOUR)
+                acts.append(Act(at=back, what="restore") if gone else Act(at=back, what="change", fields=(("account_enabled", True),)))
+        yield Character(id=identity, acts=tuple(acts))
 
 
 def _given(rng: random.Random, character: Character, group: str, share: float) -> Character:

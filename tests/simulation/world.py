@@ -242,6 +242,8 @@ class Simulation:
         operator = Operator(self)
         for moment, rules in self.theme.edits:
             self.agenda.at(moment, lambda rules=rules: self._edited(rules))  # type: ignore[misc]
+        for moment in self.theme.resyncs:
+            self.agenda.at(moment, self._links_expire)
         for visit in self.theme.visits:
             self.agenda.at(visit.at, lambda visit=visit: operator.comes_by(visit))  # type: ignore[misc]
         for turn in range(int(self._until // (6 * HOUR)) + 1):
@@ -274,6 +276,11 @@ class Simulation:
             said=self.managers.said,
             trace=self.trace or [],
         )
+
+    def _links_expire(self) -> None:
+        self.count(f.LINKS_EXPIRE)
+        self.fresh.expire_links()
+        self.late.expire_links()
 
     def _edited(self, rules: Rules) -> None:
         self.say(f"deploy {rules}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from joinery.domain.policy import IdentityPolicy, KindRule
-from joinery.engine.groups import HOLDERS
+from joinery.engine.lookup import HOLDERS
 from joinery.errors import StoreUnavailable, TryLater
 from joinery.testing import World, everyone, person
 

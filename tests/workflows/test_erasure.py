@@ -21,6 +21,7 @@ from joinery.domain.person import Manager, Person
 from joinery.engine.breaker import HeldChange
 from joinery.engine.context import Context
 from joinery.engine.erasure import ERASURES
+from joinery.engine.lookup import NAMES
 from joinery.engine.operations import operator_partition
 from joinery.engine.recipes import Workflow
 from joinery.engine.seals import Sealer
@@ -126,6 +127,26 @@ def test_after_erasing_no_file_holds_anything_that_describes_the_person(
     # What is not theirs is still there.
     assert sorted(parked.body for parked in world.app.reads.parked()) == ["", '{"who": "somebody else"}']
     assert statuses(world) == [("joiner", "verified"), ("leaver", "verified")]
+
+
+def test_who_reports_to_somebody_goes_with_them_and_no_name_leads_to_them_any_more(world: World, folder: Path) -> None:
+    world.put(marked(groups=frozenset()))
+    world.put(person("ben", display_name="Ben Outlandish", manager=Manager(id="ada")))
+    for one in ("ada", "ben"):
+        world.look(one)
+    world.directory.change("ada", department=f"{MARK} Research")
+    world.look("ada")
+    world.pass_time(hours=1)
+    assert statuses(world) == [("mover", "verified")] and world.store.list_index(NAMES)
+    assert world.app.reads.find(f"{MARK}@contoso.example")
+    assert not eraser(world).erase(ADA, reason="request 14", by="kim").blocked_by
+    assert [row.name for row in world.store.list_index(NAMES) if row.name.endswith(ADA)] == []
+    # What is left is what is known of Ben himself.
+    world.directory.change("ben", display_name="Ben")
+    world.look("ben")
+    world.pass_time(hours=1)
+    assert not eraser(world).erase(f"{TENANT}|person:ben", reason="request 15", by="kim").blocked_by
+    assert holding(folder, "Outlandish") == holding(folder) == []
 
 
 def test_the_words_of_an_answer_about_somebody_go_with_them(world: World, folder: Path) -> None:
