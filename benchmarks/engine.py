@@ -39,7 +39,7 @@ class ForgetfulDesk:
 
     search_lag = timedelta(seconds=2)
 
-    def find(self, order: Order, key: str, *, quick: bool = False) -> tuple[Result, ...]:
+    def find(self, order: Order, key: str, *, quick: bool = False, ours: str | None = None) -> tuple[Result, ...]:
         """Nothing was there before."""
         return ()
 

@@ -25,7 +25,7 @@ from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import DUE
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions, Unacceptable
-from joinery.engine.promotion import PromotionBook, look_sent, wanted_looks
+from joinery.engine.promotion import PromotionBook, look_sent, retried, wanted_looks
 from joinery.engine.readside import ReadSide
 from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
 from joinery.engine.sweeps import Sweeper, SweepReport
@@ -305,9 +305,9 @@ class App:
         return woken
 
     def _go_on_with_decided(self, now: datetime) -> None:
-        """Look at everybody about whom somebody decided something since: a held change, a rehearsed one, an applied edit."""
-        decided = [*(change.partition for change in self.held.listed() if change.decision), *self.promotions.partitions()]
-        self._look_at(dict.fromkeys(decided), DECIDED, now)
+        """Look at everybody about whom somebody decided something since: a held change, a rehearsed one, a failed run, an applied edit."""
+        held = [change.partition for change in self.held.listed() if change.decision]
+        self._look_at(dict.fromkeys([*held, *self.promotions.partitions(), *retried(self.store)]), DECIDED, now)
         for partition, cause in wanted_looks(self.store):
             self._look_at([partition], cause, now)
             look_sent(self.store, partition)

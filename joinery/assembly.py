@@ -44,6 +44,7 @@ from joinery.engine.ports import (
     Subscriptions,
 )
 from joinery.engine.promotion import PromotionBook
+from joinery.engine.questions import Questions
 from joinery.engine.readside import ReadSide
 from joinery.engine.recipes import Catalogue
 from joinery.engine.reports import ReportsTeller
@@ -143,8 +144,11 @@ def assemble(
         checks=checks,
         pauses=pauses,
         gate=gate,
-        answers=answers,
-        late=LateAnswers(desk=desk, answers=answers, pauses=pauses, timing=timing, deployment=deployment),
+        questions=Questions(
+            answers=answers,
+            late=LateAnswers(desk=desk, answers=answers, pauses=pauses, timing=timing, deployment=deployment),
+            away_groups=frozenset(policy.approvals.away_groups),
+        ),
         clock=clock,
         timing=timing,
         deployment=deployment,

@@ -44,7 +44,7 @@ class Agents:
         #: (agent, person) -> until when it is known that the agent's address belongs to nobody else.
         self._theirs: dict[tuple[int, str], float] = {}
 
-    def find(self, order: EnsureAgent) -> tuple[AgentRef, ...]:
+    def find(self, order: EnsureAgent, *, ours: str | None = None) -> tuple[AgentRef, ...]:
         """The agents that are this person's, disabled ones too; none where one is somebody else's, for ``ensure`` to say so."""
         deadline = self._client.deadline()
         agents = self._of(order.person.addresses, None, deadline)
@@ -53,7 +53,7 @@ class Agents:
         self._just_found[order.person.id] = (self._client.clock.monotonic() + _FIND_COUNTS, agents)
         try:
             for agent in agents:
-                self.check_theirs(agent, order.person, deadline, known_id=order.known_id)
+                self.check_theirs(agent, order.person, deadline, known_id=ours or order.known_id)
         except Refused:
             return ()
         return tuple(AgentRef(ids=(str(agent["id"]),)) for agent in agents)

@@ -66,19 +66,19 @@ class HaloServiceDesk:
         self._tickets = Tickets(client, self._names, self._users, policy, deployment=deployment, key_field=key_field)
         self._approvals = Approvals(client, self._names, self._notes, self._tickets, policy)
 
-    def find(self, order: Order, key: str, *, quick: bool = False) -> tuple[Result, ...]:
+    def find(self, order: Order, key: str, *, quick: bool = False, ours: str | None = None) -> tuple[Result, ...]:
         """What this order with this key has made. Orders that write a target value make nothing: repeat them."""
         match order:
             case OpenTicket():
-                return self._tickets.find(key, quick=quick)
+                return self._tickets.find(key, quick=quick, ours=ours)
             case AddNote() | EndTicket():
                 return self._notes.find(order, key)
             case AskApproval():
-                return self._approvals.find(order, key)
+                return self._approvals.find(order, key, ours=ours)
             case EnsureUser() | EnsureApprover():
-                return self._users.find(order, quick=quick)
+                return self._users.find(order, quick=quick, ours=ours)
             case EnsureAgent():
-                return self._agents.find(order)
+                return self._agents.find(order, ours=ours)
             case _:
                 return ()
 

@@ -56,12 +56,12 @@ class Tickets:
         written = self._client.post("/Tickets", row, deadline=deadline)
         return self._ref(wire.id_of(written, "POST /Tickets"), how="created")
 
-    def find(self, key: str, *, quick: bool = False) -> tuple[TicketRef, ...]:
+    def find(self, key: str, *, quick: bool = False, ours: str | None = None) -> tuple[TicketRef, ...]:
         """Every ticket that carries the key in full, lowest id first.
 
         Searches lag behind and filters may be ignored, so three questions are put, and each candidate is read on its own.
         Deleted tickets are only asked for where no other is found: one that still lives is always the better answer.
-        ``quick`` puts one question, for the look before a first create.
+        ``quick`` puts one question, for the look before a first create. The one with the id ``ours`` is not read once more.
         """
         deadline = self._client.deadline()
         candidates: set[int] = set()
@@ -76,7 +76,7 @@ class Tickets:
             candidates |= {wire.id_of(row, "GET /Tickets") for row in rows if self._may_carry(row, key, few=len(rows) <= _FEW)}
             if quick:
                 break
-        found = [ticket_id for ticket_id in sorted(candidates) if self._carries(self.read(ticket_id, deadline), key)]
+        found = [one for one in sorted(candidates) if str(one) == ours or self._carries(self.read(one, deadline), key)]
         if not found and not quick:
             deleted = wire.page(self._client, "/Tickets", {"deleted": "true", "search_summary": key}, deadline=deadline)
             # A deleted ticket cannot be read on its own everywhere; its row shows the summary, and that is compared in full.

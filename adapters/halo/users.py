@@ -33,8 +33,8 @@ _READ_COUNTS, _READS_KEPT = 60.0, 200
 _MAY_APPROVE = "ischangeapprover2"
 
 _MAILS = ("emailaddress", "email2", "email3")
-#: What we read of a user who leaves.
-_SHOWN = ("name", "azureoid", "inactive", "client_id", "site_id", "linked_agent_id", *_MAILS)
+#: What we read of a user whom we know already.
+_SHOWN = ("name", "azureoid", "inactive", "client_id", "site_id", "linked_agent_id", _MAY_APPROVE, *_MAILS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,14 +84,14 @@ class Users:
         self._lately.pop(wire.id_of(row, "POST /Users"), None)
         self._client.post("/Users", row, deadline=deadline)
 
-    def find(self, order: EnsureUser | EnsureApprover, *, quick: bool = False) -> tuple[UserRef, ...]:
+    def find(self, order: EnsureUser | EnsureApprover, *, quick: bool = False, ours: str | None = None) -> tuple[UserRef, ...]:
         """Users that are this person's and need nothing more: linked, active, and with the right to approve where that is asked for.
 
         ``quick`` is content with the one who is known; every other look asks for twins too.
         """
         deadline = self._client.deadline()
         known = self._known(order, deadline) if quick and isinstance(order, EnsureUser) else None
-        match = known or self._match(order.person, deadline)
+        match = known or self._match(order.person, deadline, known_id=ours)
         self._remember(order.person, match)
         return tuple(UserRef(id=str(row["id"])) for row in match.linked if not _inactive(row) and not _lacks_right(order, row))
 

@@ -9,7 +9,7 @@ import typer
 
 from joinery.cli import examples
 from joinery.cli.exits import end
-from joinery.cli.guard_commands import policy_edits, rings
+from joinery.cli.guard_commands import failed, policy_edits, rings
 from joinery.cli.options import PLAIN, Data, Empty, GraphPort, GraphUrl, HaloPort, HaloUrl, Json, NoPlay, PolicyFile, Port, SettleSeconds
 
 
@@ -44,6 +44,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(rings, name="rings")
 app.add_typer(policy_edits, name="policy")
 app.add_typer(held, name="held")
+app.add_typer(failed, name="failed")
 app.add_typer(alerts, name="alerts")
 app.add_typer(parked, name="parked")
 

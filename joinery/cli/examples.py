@@ -75,6 +75,13 @@ HELD = _epilog("joinery held list", codes=_CODES)
 HELD_LIST = _epilog("joinery held list", "joinery held list --json", codes=_CODES)
 HELD_RELEASE = _epilog('joinery held release --person "Amara Okafor" --reason "HR confirms"', codes=_CODES)
 HELD_DISCARD = _epilog('joinery held discard --all --reason "the import was wrong"', codes=_CODES)
+FAILED = _epilog("joinery failed list", codes=_CODES)
+FAILED_LIST = _epilog("joinery failed list", "joinery failed list --json", codes=_CODES)
+FAILED_RETRY = _epilog(
+    'joinery failed retry --person "Amara Okafor" --reason "the licence was extended"',
+    'joinery failed retry --all --reason "the ticket type is there again"',
+    codes="0 they go on; 1 nothing fits; 2 the data folder or the command line is wrong.",
+)
 AUDIT_VERIFY = _epilog(
     "joinery audit verify",
     "joinery audit verify --json --data .joinery/night",

@@ -1,4 +1,4 @@
-"""The commands with which people say how far Joinery may go: ``joinery rings`` and ``joinery policy``."""
+"""The commands with which people say how far Joinery may go: ``joinery rings``, ``joinery policy`` and ``joinery failed``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from joinery.cli.options import PLAIN, Data, Json, PolicyFile
 
 rings = typer.Typer(help="How far each workflow is trusted.", epilog=examples.RINGS, **PLAIN)
 policy_edits = typer.Typer(help="Policy edits that wait to be applied.", epilog=examples.POLICY, **PLAIN)
+failed = typer.Typer(help="Runs that failed, and can go on.", epilog=examples.FAILED, **PLAIN)
 
 RingOf = Annotated[str, typer.Argument(help="For example leaver.", metavar="WORKFLOW")]
 Whose = Annotated[
@@ -91,3 +92,32 @@ def policy_apply(yes: Yes = False, policy: PolicyFile = None, data: Data = None)
     from joinery.cli.policy import apply_policy
 
     end(lambda: apply_policy(data, policy, yes=yes))
+
+
+@failed.command("list", epilog=examples.FAILED_LIST)
+def failed_list(data: Data = None, as_json: Json = False) -> None:
+    """List the runs that failed and whose matter still stands.
+
+    Each with the person, when, why, and its tickets. What a later run took over, or what has ended since, is not listed.
+    """
+    from joinery.cli.failed import list_failed
+
+    end(lambda: list_failed(data, as_json=as_json))
+
+
+@failed.command("retry", epilog=examples.FAILED_RETRY)
+def failed_retry(
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the audit.")],
+    person: Annotated[
+        str | None, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every run that is listed.")] = False,
+    data: Data = None,
+) -> None:
+    """Let failed runs go on where they stopped.
+
+    Within a minute, with the same tickets: what was done is not done again, and nobody is asked twice. Mend first what the reason names.
+    """
+    from joinery.cli.failed import retry_failed
+
+    end(lambda: retry_failed(data, person=person, everything=everything, reason=reason))

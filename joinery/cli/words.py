@@ -123,6 +123,10 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
             return f"{_workflow(record)} is overtaken; what it began is settled first", Tone.CAREFUL
         case "run updated":
             return f"{_workflow(record)} {why}", Tone.NEWS
+        case "run reopened":
+            return f"{_workflow(record)} goes on: {why}", Tone.NEWS
+        case "run not reopened":
+            return f"{_workflow(record)} cannot go on: {why}", Tone.CAREFUL
         case "run superseded":
             return f"{_workflow(record)} was overtaken and is closed", Tone.CAREFUL
         case "left alone":

@@ -76,7 +76,7 @@ class LateChecks:
             # A note of an earlier try may be on its way, and would be written twice.
             partition.save_check(replace(check, due=visible_at))
             return
-        found = self._desk.find(order, check.key)
+        found = self._desk.find(order, check.key, ours=check.ours)
         ids = [str(getattr(result, "id", "")) for result in found]
         unmarked: list[str] = []
         if isinstance(order, EnsureUser) and self._is_gone(partition):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from joinery.domain.changes import Known, Reading, Stage, interpret
+from joinery.domain.changes import Known, Reading, interpret
 from joinery.domain.edits import under
 from joinery.domain.events import Fact, RolesChanged
 from joinery.domain.guard import GuardDecision, Verdict
@@ -17,21 +17,21 @@ from joinery.domain.policy import Policy
 from joinery.domain.roles import apart, with_endings, with_what_stands_no_more
 from joinery.domain.undecided import decided_on, kept_open, left_open
 from joinery.engine import codec, granting, lookup
-from joinery.engine.answers import GONE, MOVED_ON, AnswerPost
-from joinery.engine.asking import wake
+from joinery.engine.breaker import DECIDED
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate, was_rehearsed
 from joinery.engine.groups import GroupBook, named
-from joinery.engine.journal import Head, Run, RunStatus, run_id
-from joinery.engine.late_answers import LateAnswers
+from joinery.engine.journal import Run, RunStatus, run_id
 from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.policy_book import APPLIED, PolicyBook
 from joinery.engine.ports import Clock, Directory, Document, StateStore
+from joinery.engine.questions import Questions
 from joinery.engine.recipes import Catalogue, Workflow
+from joinery.engine.reopening import reopen
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.engine.sweeps import watched_since
@@ -58,8 +58,7 @@ class Dispatcher:
     checks: LateChecks
     pauses: PauseBoard
     gate: Gate
-    answers: AnswerPost
-    late: LateAnswers
+    questions: Questions
     clock: Clock
     timing: EngineTiming
     deployment: str
@@ -72,7 +71,7 @@ class Dispatcher:
     def handle(self, envelope: Envelope, *, enqueued_at: datetime | None = None) -> None:
         """Handle a ``look``, a ``wake`` or an ``answer``, ``enqueued_at`` by the bus's clock.
 
-        Raises TryLater or Refused from the directory, LostRace, StoreUnavailable.
+        Raises TryLater or Refused from directory and desk, LostRace, StoreUnavailable.
         """
         stop_at = self.clock.monotonic() + self.timing.work_budget.total_seconds()
         if envelope.cause == APPLIED:
@@ -80,8 +79,10 @@ class Dispatcher:
         partition = self.open_partition(envelope.session_id)
         if partition.is_new and envelope.kind is EnvelopeKind.WAKE:
             return
-        if envelope.kind is EnvelopeKind.ANSWER and not self._wakes_question(partition, envelope):
+        if envelope.kind is EnvelopeKind.ANSWER and not self.questions.woken_by(partition, envelope):
             return
+        if envelope.cause == DECIDED:
+            reopen(partition, self.store)
         trouble: TryLater | Refused | None = None
         if envelope.kind is EnvelopeKind.LOOK or granting.is_due(partition.head, self.clock.now()):
             try:
@@ -100,15 +101,6 @@ class Dispatcher:
         partition.settle()
         if trouble is not None:
             raise trouble
-
-    def _wakes_question(self, partition: Partition, envelope: Envelope) -> bool:
-        """Whether a run waits for an approval on the ticket that an answer is about; it looks again then. Otherwise it may come too late."""
-        moved_on = envelope.at if envelope.cause == MOVED_ON else None
-        if wake(partition, envelope.about, heard=envelope.cause != GONE, moved_on=moved_on):
-            return True
-        self.answers.forget(envelope.about, partition.name)
-        self.late.hear(partition, envelope.about)
-        return False
 
     # --- look and decide ---
 
@@ -130,28 +122,11 @@ class Dispatcher:
         self._decide(partition, sighting, envelope, asked_at)
         if isinstance(sighting, Person):
             lookup.remember(partition, self.store, head.known.seen, sighting, ids)
-        self._tell_questions(partition, head, sighting)
+        self.questions.tell(partition, head, sighting)
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
         if envelope.kind is EnvelopeKind.LOOK and not envelope.again and not explained and partition.head.look_again_at is None:
             partition.look_once_more(self._second_look, enqueued_at=enqueued_at)
-
-    def _tell_questions(self, partition: Partition, before: Head, sighting: Sighting) -> None:
-        """Approvals go to the manager of now, and not to somebody who can no longer be asked, or has another post: let them look again."""
-        seen = before.known.seen
-        gone = partition.head.episode.stage is Stage.LEFT and before.episode.stage is not Stage.LEFT
-        if isinstance(sighting, Person) and seen is not None:
-            if _manager_of(seen) != _manager_of(sighting):
-                wake(partition)
-            away = frozenset(self.policy.approvals.away_groups)
-            gone = (
-                gone
-                or _has_moved(seen, sighting)
-                or bool((sighting.groups - seen.groups) & away)
-                or (seen.account_enabled and not sighting.account_enabled)
-            )
-        if gone:
-            partition.afterwards(lambda: self.answers.asked_is_gone(sighting.id))
 
     def _explains(self, partition: Partition, sighting: Sighting) -> bool:
         """Whether a look shows what a hint was about: something new, and not what may be older than what a look a moment ago showed.
@@ -349,14 +324,6 @@ class Dispatcher:
         for run in list(partition.runs.values()):
             if run.waiting_for.startswith(_HELD):
                 partition.save_run(renew(run, due=None, waiting_for=""))
-
-
-def _manager_of(person: Person) -> str:
-    return person.manager.id if person.manager else ""
-
-
-def _has_moved(before: Person, now: Person) -> bool:
-    return any(getattr(before, field) != getattr(now, field) for field in ("department", "job_title", "company_name", "office_location"))
 
 
 def _digest(situation: Document) -> str:

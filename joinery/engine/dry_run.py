@@ -44,7 +44,7 @@ class DryRunServiceDesk:
         self._desk = desk
         self.search_lag = timedelta(0)
 
-    def find(self, order: Order, key: str, *, quick: bool = False) -> tuple[Result, ...]:
+    def find(self, order: Order, key: str, *, quick: bool = False, ours: str | None = None) -> tuple[Result, ...]:
         """Nothing: a plan leaves no trace that could be found."""
         return ()
 

@@ -8,12 +8,15 @@ from datetime import timedelta
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
 from joinery.engine.groups import GroupBook
 from joinery.engine.lookup import HOLDERS
+from joinery.engine.partition import PERSONS
 from joinery.engine.ports import Clock, Directory, MessageQueue, Outgoing, StateStore
 from joinery.engine.rows import index_rows
 from joinery.errors import TryLater
 
 #: While a watched name is missing, the directory is asked at most this often.
 _ASK_EVERY = timedelta(seconds=10)
+#: Of so many members it is looked up who they are; of more, one question to the directory is less work.
+_KNOWN_UP_TO = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +40,10 @@ class GroupLooks:
         people: frozenset[str] = frozenset()
         nested: frozenset[str] = frozenset()
         if envelope.members:
-            people, nested = self.directory.people_among(envelope.members)
+            people = self._known(envelope)
+            if unknown := [member for member in envelope.members if member.lower() not in people]:
+                found, nested = self.directory.people_among(unknown)
+                people |= found
             typed = people | nested
             # An id that the directory does not know any more may be a nested group that is gone: then everybody is compared.
             compare = bool({member.lower() for member in envelope.members} - {one.lower() for one in typed})
@@ -64,6 +70,17 @@ class GroupLooks:
         if looks:
             self.queue.send(Outgoing(body=look.encode(), session_id=look.session_id) for look in looks)
         return len(looks)
+
+    def _known(self, envelope: Envelope) -> frozenset[str]:
+        """Which of a few named members are people whom we have met: nobody needs to be asked what they are."""
+        if len(envelope.members) > _KNOWN_UP_TO:
+            return frozenset()
+        subjects = {member.lower(): f"{envelope.tenant}|{person_subject(member.lower())}" for member in envelope.members}
+        return frozenset(
+            member
+            for member, name in subjects.items()
+            if any(row.name == name for row in self.store.list_index(PERSONS, prefix=name, limit=1))
+        )
 
     def _ask_again(self, envelope: Envelope) -> None:
         """Resolve the names anew if that was not done since the notification; a burst about other groups costs one question."""

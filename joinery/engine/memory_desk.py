@@ -121,7 +121,7 @@ class MemoryServiceDesk(DeskThings):
 
     # --- the port ---
 
-    def find(self, order: Order, key: str, *, quick: bool = False) -> tuple[Result, ...]:
+    def find(self, order: Order, key: str, *, quick: bool = False, ours: str | None = None) -> tuple[Result, ...]:
         """What this order with this key has made and a search shows by now."""
         with self._lock:
             self._received("find", order, key)

@@ -12,7 +12,21 @@ from joinery.domain.moments import from_text, to_text
 from joinery.domain.tickets import CloseTicket, EndTicket
 from joinery.engine import audit, codec, seals
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
-from joinery.engine.journal import APPROVAL, KNOWN, Check, Head, Run, Step, StepState, opened, run_row, split_head, step_row, whole_head
+from joinery.engine.journal import (
+    APPROVAL,
+    KNOWN,
+    Check,
+    Head,
+    Run,
+    RunStatus,
+    Step,
+    StepState,
+    opened,
+    run_row,
+    split_head,
+    step_row,
+    whole_head,
+)
 from joinery.engine.ports import Clock, Commit, Document, MessageQueue, Outgoing, Randomness, Row, StateStore
 from joinery.errors import QueueUnavailable
 
@@ -139,6 +153,19 @@ class Partition:
                 self._after.append(lambda ticket=step.key: self._store.delete_index(APPROVALS, ticket))  # type: ignore[misc]  # bound per turn
         del self.runs[run.seq]
         self._after.append(lambda: self._store.delete_index(OPEN_RUNS, f"{self.name}|{run.seq:06d}"))
+
+    def reopen_run(self, closed: Run) -> tuple[Run, tuple[Step, ...]]:
+        """Move an ended run back into the open range, its steps as they ended; its index row is written now."""
+        steps = []
+        for row in self.closed_rows(closed.seq):
+            self._remove(row.name)
+            if ".step." in row.name:
+                steps.append(opened(row, Step, partition=self.name, tagged="order"))
+        self._store.put_index(OPEN_RUNS, f"{self.name}|{closed.seq:06d}", {"id": closed.id, "at": to_text(self.clock.now())})
+        run = self.save_run(replace(closed, status=RunStatus.OPEN, closed_at=None, due=None, reason="", unknown_since=None))
+        for step in steps:
+            self.save_step(run, step)
+        return run, tuple(steps)
 
     def audit(
         self, action: str, why: str = "", *, run: str = "", step: str = "", personal: Document | None = None, **detail: object

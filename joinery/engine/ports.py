@@ -114,12 +114,13 @@ class ServiceDesk(Protocol):
     #: How long a new object may stay invisible to searches.
     search_lag: timedelta
 
-    def find(self, order: Order, key: str, *, quick: bool = False) -> tuple[Result, ...]:
+    def find(self, order: Order, key: str, *, quick: bool = False, ours: str | None = None) -> tuple[Result, ...]:
         """All objects that this order with this key has made, lowest id first: recent list *and* search, closed and deleted ones too.
 
         Only what needs nothing more counts: an inactive user is not what ``EnsureUser`` makes, so ``perform`` is asked to see to it.
 
         ``quick`` is for the look before the very first try, when no call of ours can be under way: one question is enough.
+        ``ours`` is the id of one that was read before: for a look at what else there is, long after the last call, it is not read once more.
         Raises TryLater or Refused.
         """
 

@@ -1,4 +1,4 @@
-"""What a person decided about rehearsed facts, and looks that are wanted because of what a person decided.
+"""What a person decided about rehearsed facts and failed runs, and looks that are wanted because of what a person decided.
 
 Whoever works at a command has no bus at hand: they write index rows, and the tick sends the looks.
 """
@@ -11,8 +11,8 @@ from enum import StrEnum
 from joinery.engine.ports import StateStore
 from joinery.engine.rows import index_rows
 
-#: Indices: partition -> workflow -> what was decided; and partition -> why to look at it.
-PROMOTED, WANTED = "promoted", "wanted-looks"
+#: Indices: partition -> workflow -> what was decided; partition -> failed runs that are to go on; and partition -> why to look at it.
+PROMOTED, RETRIED, WANTED = "promoted", "retried", "wanted-looks"
 
 
 class Promotion(StrEnum):
@@ -52,6 +52,27 @@ class PromotionBook:
     def _stored(self, partition: str) -> Mapping[str, str]:
         rows = self._store.list_index(PROMOTED, prefix=partition)
         return next((row.data for row in rows if row.name == partition), {})
+
+
+def retry(store: StateStore, partition: str, seqs: Iterable[int]) -> None:
+    """Have these failed runs of one person go on. Insert or replace. Raises StoreUnavailable."""
+    store.put_index(RETRIED, partition, {"runs": sorted({*retries_of(store, partition), *seqs})})
+
+
+def retries_of(store: StateStore, partition: str) -> tuple[int, ...]:
+    """Seqs of the failed runs of one person that are to go on."""
+    rows = store.list_index(RETRIED, prefix=partition)
+    return next((tuple(row.data["runs"]) for row in rows if row.name == partition), ())
+
+
+def retried(store: StateStore) -> Iterator[str]:
+    """Everybody of whom a failed run is to go on and does not yet."""
+    return _names(store, RETRIED)
+
+
+def retry_done(store: StateStore, partition: str) -> None:
+    """They go on, or cannot."""
+    store.delete_index(RETRIED, partition)
 
 
 def want_looks(store: StateStore, partitions: Iterable[str], cause: str) -> None:

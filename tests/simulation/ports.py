@@ -207,10 +207,10 @@ class Desk:
         self._worker = worker
         self.search_lag = simulation.desk.search_lag
 
-    def find(self, order: Any, key: str, *, quick: bool = False) -> Any:
+    def find(self, order: Any, key: str, *, quick: bool = False, ours: str | None = None) -> Any:
         """As the desk has it."""
         self._reachable(reading=True)
-        return self._simulation.desk.find(order, key, quick=quick)
+        return self._simulation.desk.find(order, key, quick=quick, ours=ours)
 
     def find_similar(self, order: Any) -> Any:
         """As the desk has it."""

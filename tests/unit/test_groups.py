@@ -39,6 +39,17 @@ def test_members_that_were_named_are_looked_at_and_nobody_else() -> None:
     assert looked_at(world) == {"ada"}
 
 
+def test_nobody_asks_what_somebody_is_whom_we_have_met() -> None:
+    world = world_with("bob")
+    before = world.directory.calls["people_among"]
+    world.directory.add_member(GROUP, "ada")
+    world.look_group("ITSM-NewJoiner", members=("ADA",))
+    assert (looked_at(world), world.directory.calls["people_among"] - before) == ({"ada"}, 0)
+    world.put(person("ad"))
+    world.look_group("ITSM-NewJoiner", members=("ad", "ada"))
+    assert (looked_at(world), world.directory.calls["people_among"] - before) == ({"ad", "ada"}, 1)
+
+
 def test_without_names_whoever_differs_is_looked_at() -> None:
     world = world_with("bob")
     world.directory.add_member(GROUP, "ada")

@@ -272,6 +272,17 @@ def test_a_desk_that_lists_every_ticket_instead_of_those_that_wait_is_not_read_t
     assert len(halo.http.get("/_calls").json()) == 1
 
 
+def test_a_list_of_exactly_one_page_is_asked_for_once(halo: Halo) -> None:
+    awaiting = next(row["id"] for row in halo.get("/Status") if row["name"] == "Awaiting Approval")
+    for number in range(100):
+        halo.post("/Tickets", summary=f"Role {number}", status_id=awaiting)
+    assert len(halo.desk.awaiting()) == 100
+    assert halo.calls(halo.desk.awaiting) == ["GET /api/Tickets"]
+    last = halo.post("/Tickets", summary="One more", status_id=awaiting)
+    assert str(last["id"]) in halo.desk.awaiting()
+    assert halo.calls(halo.desk.awaiting) == ["GET /api/Tickets"] * 2
+
+
 # --- the end of a ticket ---
 
 

@@ -134,6 +134,25 @@ def test_a_tenant_that_refuses_the_search_by_directory_id_is_asked_once_and_read
     assert len(refused) == 1
 
 
+def test_of_a_leaver_who_is_known_a_second_active_user_is_an_objection_and_the_list_is_read_once(halo: Halo) -> None:
+    known = a_user(halo, name="Alex", emailaddress=ALEX.mail, azureoid=ALEX.id)
+    order = FindUser(person=ALEX, known_id=str(known), alone=True)
+    assert halo.calls(lambda: halo.desk.perform(order, KEY, within=WITHIN)) == ["GET /api/Users"]
+    assert halo.desk.read_back(order, KEY, UserRef(id=str(known))).ok
+    twin = a_user(halo, name="Alex Again", emailaddress="alex.again@contoso.com", azureoid=ALEX.id)
+    seen = halo.desk.read_back(order, KEY, halo.desk.perform(order, KEY, within=WITHIN))
+    assert (seen.ok, f"{twin} belongs to the same person" in seen.detail) == (False, True)
+
+
+def test_a_leaver_who_is_known_and_whom_no_search_shows_yet_is_found(halo: Halo) -> None:
+    halo.deaf_to = {"advanced_search", "search"}
+    known = a_user(halo, name="Alex", emailaddress="alex.before@contoso.com", azureoid=ALEX.id)
+    for number in range(120):
+        a_user(halo, name=f"Somebody {number}", emailaddress=f"somebody{number}@contoso.com")
+    order = FindUser(person=ALEX, known_id=str(known), alone=True)
+    assert halo.desk.perform(order, KEY, within=WITHIN) == UserRef(id=str(known), how="found")
+
+
 @pytest.mark.parametrize("member", ["email2", "email3"])
 def test_the_second_and_third_address_count_too(halo: Halo, member: str) -> None:
     there = a_user(halo, **{member: "ALEX.example@contoso.com"})

@@ -178,9 +178,9 @@ def test_the_look_for_what_an_earlier_run_made_is_a_thorough_one() -> None:
     asked: list[tuple[str, bool]] = []
 
     class Listening(MemoryServiceDesk):
-        def find(self, order: Order, key: str, *, quick: bool = False) -> tuple[Result, ...]:
+        def find(self, order: Order, key: str, *, quick: bool = False, ours: str | None = None) -> tuple[Result, ...]:
             asked.append((type(order).__name__, quick))
-            return super().find(order, key, quick=quick)
+            return super().find(order, key, quick=quick, ours=ours)
 
     world = world_of(asks, asks, desk=Listening())
     world.put(ADA)

@@ -72,10 +72,18 @@ class Office:
 
     def answers(self, result: int, *, minutes: int = 30, note: str = "") -> None:
         """Bob answers in the portal, and the poll hears of it."""
-        ticket = self.ticket()
-        row = [{"ticket_id": ticket["id"], "seq": ticket["approvers"][0]["seq"], "result": result, "note": note}]
-        sign_in(self.halo, username=BOB.mail).post("/api/TicketApproval", json=row).raise_for_status()
+        self.says(self.ticket()["id"], result, note=note)
         self.http.delete("/_calls")
+        self.hears(minutes=minutes)
+
+    def says(self, ticket_id: int, result: int, *, note: str = "") -> None:
+        """Bob answers on one ticket."""
+        [row] = self.get(f"/Tickets/{ticket_id}", includedetails="true")["approvers"]
+        answer = [{"ticket_id": ticket_id, "seq": row["seq"], "result": result, "note": note}]
+        sign_in(self.halo, username=BOB.mail).post("/api/TicketApproval", json=answer).raise_for_status()
+
+    def hears(self, *, minutes: int) -> None:
+        """The poll finds what was answered."""
         self.world.app.poll_approvals()
         self.world.pass_time(minutes=minutes)
 

@@ -7,7 +7,7 @@ Tokens, and the lists of names that are read once an hour, are counted apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import ndiff
 from typing import Any
@@ -179,6 +179,41 @@ def test_a_role_with_approval_of_people_whom_the_desk_does_not_know(office: Offi
     assert_costs(office, *ROLE_APPROVED)
     assert office.agents() == [(ADA.mail, ["Change Manager"], True)]
     assert not [call for call in ROLE_ASKED if call.besides], "one besides for the whole flow"
+
+
+def test_each_flow_looks_at_people_so_often_and_each_look_is_one_call(office: Office) -> None:
+    """The least is one look at the person, and for an approval one at whoever is asked, at each of its two ends. What is looked at besides:
+    whoever settles, when they have settled; and right before somebody is asked, and before their answer is believed, whether they still may.
+    """
+    looks = office.world.directory.looks
+
+    def seen(act: Callable[[], None]) -> dict[str, int]:
+        looks.clear()
+        act()
+        return dict(looks)
+
+    joined = JOINED | {"ITSM-ChangeManagers"}
+    assert seen(lambda: becomes(office, groups=JOINED)) == {"ada": 2}
+    assert seen(lambda: becomes(office, groups=JOINED, department="Sales")) == {"ada": 2}
+    office.world.pass_time(minutes=30)
+    assert seen(lambda: becomes(office, groups=joined, department="Sales")) == {"ada": 2, "bob": 2}
+    [request] = [row["id"] for row in office.get("/Tickets")["tickets"] if row["summary"].startswith("Role")]
+    office.says(request, 1)
+    assert seen(lambda: office.hears(minutes=5)) == {"ada": 1, "bob": 2}
+    office.world.pass_time(minutes=30)
+    assert seen(lambda: becomes(office, groups=joined, department="Sales", account_enabled=False)) == {"ada": 1}
+
+
+def test_what_is_looked_at_once_more_a_quarter_of_an_hour_after_each_create(office: Office) -> None:
+    """Not among the least: a call that lands later than every deadline cannot be prevented, only found. What was read is not read again."""
+    office.gains(minutes=5)
+    office.calls()
+    office.world.pass_time(minutes=20)
+    assert sorted(office.calls()) == ["GET /Actions", *["GET /Tickets"] * 3, *["GET /Users"] * 2]
+    office.answers(1, minutes=5)
+    office.calls()
+    office.world.pass_time(minutes=20)
+    assert sorted(office.calls()) == ["GET /Actions", "GET /Agent"]
 
 
 def test_a_role_that_is_refused(office: Office) -> None:
