@@ -125,6 +125,7 @@ def assemble(
 
     checks = LateChecks(
         desk,
+        policies=policies,
         clock=clock,
         randomness=randomness,
         timing=timing,

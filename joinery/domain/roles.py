@@ -29,7 +29,7 @@ class GrantState(StrEnum):
     REFUSED = "refused"
     #: The membership is over, or the date is past until which it was granted.
     ENDED = "ended"
-    #: It began while role changes were not acted upon: as one that was there before us.
+    #: It began while role changes were not acted upon: as one that was there before us. Or somebody said that nothing starts.
     UNDECIDED = "undecided"
 
 
@@ -51,11 +51,14 @@ class Grant:
     #: Desk id of who decided, and their id in the directory where it is known.
     by: str = ""
     who: str = ""
-    #: How it was decided: ``no approval needed``, or as the approval tells.
+    #: How it was decided: ``no approval needed``, ``DROPPED``, or as the approval tells.
     how: str = ""
     #: ISO 8601, UTC.
     at: str = ""
 
+
+#: How it came that a membership is undecided about which somebody said that nothing starts: its role is left as it is, whoever has to approve it.
+DROPPED = "dropped"
 
 #: How every matter of ours begins.
 _MATTER = "role of "
@@ -170,7 +173,8 @@ def _state(grant: Grant | None, role: RolePolicy) -> GrantState:
     """How a membership that stands counts under the policy of today."""
     # What was decided about another role says nothing about this one.
     state = grant.state if grant and not _gives_another(grant, role) else GrantState.UNDECIDED
-    if state in (GrantState.ASKED, GrantState.UNDECIDED) and not role.approval and not role.administrator:
+    dropped = grant is not None and grant.state is GrantState.UNDECIDED and grant.how == DROPPED
+    if state in (GrantState.ASKED, GrantState.UNDECIDED) and not role.approval and not role.administrator and not dropped:
         return GrantState.GRANTED
     return state
 
@@ -188,9 +192,9 @@ def decided(fact: RolesChanged, grants: Mapping[str, Grant], policy: Policy, now
     return after
 
 
-def passed_over(fact: RolesChanged, grants: Mapping[str, Grant], now: datetime) -> dict[str, Grant]:
-    """The grants where the fact is only recorded, because role changes are switched off."""
-    begun = {group: Grant(nth=_next(grants, group), state=GrantState.UNDECIDED, since=now) for group in fact.gained}
+def passed_over(fact: RolesChanged, grants: Mapping[str, Grant], now: datetime, *, how: str = "") -> dict[str, Grant]:
+    """The grants where the fact is only recorded, because role changes are switched off; or ``DROPPED``, because somebody said so."""
+    begun = {group: Grant(nth=_next(grants, group), state=GrantState.UNDECIDED, since=now, how=how) for group in fact.gained}
     return {**_without(fact, grants), **begun}
 
 

@@ -2,7 +2,8 @@
 
 The twin check, after each create: does exactly one object carry its key? The lowest id is ours; the others get a note and one alert.
 Nothing is ever deleted. The late read, after a leaver that overtook something: is what it took away still taken away? If not, it is
-taken away again. A user of somebody who has left is deactivated wherever a late call brings one up.
+taken away again. And after a write of roles that was cut off: has the agent what is wanted by then? A user of somebody who has left is
+deactivated wherever a late call brings one up.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from datetime import datetime, timedelta
 
 from joinery.domain.changes import Stage
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import AddNote, DeactivateUser, EnsureUser, OpenTicket, Order, Result, TicketRef
+from joinery.domain.tickets import AddNote, DeactivateUser, EnsureAgent, EnsureUser, OpenTicket, Order, Result, SetRoles, TicketRef
 from joinery.engine import codec
 from joinery.engine.journal import Check, StepState, effect_key
 from joinery.engine.partition import Partition
+from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.retry import BUSY, REFUSED, EngineTiming
+from joinery.engine.role_book import asking_for, wanted_now
 from joinery.errors import BudgetSpent, OutcomeUnknown, Refused, StoreUnavailable, TryLater
 
 
@@ -25,9 +28,18 @@ class LateChecks:
     """Carries out the due checks of a partition."""
 
     def __init__(
-        self, desk: ServiceDesk, *, clock: Clock, randomness: Randomness, timing: EngineTiming, deployment: str, leave_workflow: str | None
+        self,
+        desk: ServiceDesk,
+        *,
+        policies: PolicyBook,
+        clock: Clock,
+        randomness: Randomness,
+        timing: EngineTiming,
+        deployment: str,
+        leave_workflow: str | None,
     ) -> None:
         self._desk = desk
+        self._policies = policies
         self._clock = clock
         self._randomness = randomness
         self._timing = timing
@@ -60,6 +72,8 @@ class LateChecks:
         try:
             if order.creates:
                 self._look_for_twins(partition, check, order)
+            elif isinstance(order, SetRoles):
+                self._read_roles_again(partition, check, order)
             else:
                 self._read_again(partition, check, order)
         except (StoreUnavailable, BudgetSpent):
@@ -114,6 +128,22 @@ class LateChecks:
             partition.audit("late read", "the person is back; nothing is taken away any more", run=check.run, step=check.step)
             partition.drop_check(check)
             return
+        self._do_again(partition, check, order)
+
+    def _read_roles_again(self, partition: Partition, check: Check, order: SetRoles) -> None:
+        """Has the agent what is wanted by now? A write that was cut off may have landed after every later one."""
+        head = partition.head
+        if head.episode.stage is not Stage.ACTIVE or (head.identity is not None and not head.identity.may_be_acted_upon):
+            # Whoever has left is the leaver's business.
+            partition.drop_check(check)
+        elif _sets_roles(partition):
+            partition.save_check(replace(check, due=self._clock.now() + self._timing.twin_check_after))
+        else:
+            policy = self._policies.now()
+            order = replace(order, person=head.known.seen or order.person)
+            self._do_again(partition, check, asking_for(order, wanted_now(head, policy), policy))
+
+    def _do_again(self, partition: Partition, check: Check, order: Order) -> None:
         result: Result = codec.untag(check.result or {})
         seen = self._desk.read_back(order, check.key, result)
         if seen.ok:
@@ -183,3 +213,10 @@ def _still_open(partition: Partition, check: Check) -> bool:
             step = partition.steps.get(run.seq, {}).get(check.step)
             return step is not None and step.state in (StepState.RETRY, StepState.INTENT)
     return False
+
+
+def _sets_roles(partition: Partition) -> bool:
+    """Whether a run is about to set the agent's roles: what is wanted may not be there yet."""
+    steps = [step for run in partition.runs.values() if run.mode == "live" for step in partition.steps.get(run.seq, {}).values()]
+    names = (SetRoles.__name__, EnsureAgent.__name__)
+    return any(step.asks in names and step.state in (StepState.RETRY, StepState.INTENT) for step in steps)

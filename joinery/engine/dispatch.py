@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from joinery.domain.changes import Known, Reading, interpret
 from joinery.domain.edits import under
-from joinery.domain.events import Fact, RolesChanged
+from joinery.domain.events import Fact, Returned, RolesChanged
 from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.identity import IdentityKind, classify
 from joinery.domain.person import Absence, Person, Sighting
@@ -167,10 +167,11 @@ class Dispatcher:
         told = _digest({"facts": [codec.tag(fact) for fact in reading.facts]})
         came = [pair for fact in reading.facts for pair in self._act_on(partition, fact, reading, person, envelope, news=told != head.told)]
         verdicts = [verdict for _, verdict in came]
-        # Neither a rehearsal nor a hold is the decision. Once something acted or was recorded, the baseline must move, or the next look
-        # would tell it again; but not for those that are still open.
+        # Neither a rehearsal nor a hold is the decision. Once something acted or was dropped, or somebody is back, the baseline must move, or
+        # the next look would tell it again; but not for those that are still open.
         still_open = [fact for fact, verdict in came if verdict in (Verdict.SHADOW, Verdict.HOLD)]
-        undecided = bool(still_open) and len(still_open) == len(came)
+        is_back = any(isinstance(fact, Returned) for fact in reading.facts)
+        undecided = bool(still_open) and not is_back and not {Verdict.ACT, Verdict.DROP} & set(verdicts)
         if still_open and not undecided:
             reading = kept_open(reading, known, still_open, policy)
         self.gate.end_hold(partition, verdicts, envelope, in_doubt=reading.in_doubt)

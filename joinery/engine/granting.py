@@ -25,7 +25,7 @@ def after_decision(head: Head, decided: Iterable[tuple[Fact, Verdict]], policy: 
         if isinstance(fact, RolesChanged) and verdict is Verdict.ACT:
             grants = roles.decided(fact, grants, policy, now)
         elif isinstance(fact, RolesChanged):
-            grants = roles.passed_over(fact, grants, now)
+            grants = roles.passed_over(fact, grants, now, how=roles.DROPPED if verdict is Verdict.DROP else "")
     if head.episode.stage is not Stage.ACTIVE:
         grants = roles.over(grants)
     return with_grants(head, grants, now)

@@ -11,10 +11,11 @@ from joinery.domain import roles
 from joinery.domain.approvers import Approval
 from joinery.domain.changes import Stage
 from joinery.domain.events import RolesChanged
+from joinery.domain.policy import Policy
 from joinery.domain.roles import Grant, GrantState, Membership, Wanted
 from joinery.domain.tickets import Order, SetRoles
 from joinery.engine import codec, granting
-from joinery.engine.journal import Run
+from joinery.engine.journal import Head, Run
 from joinery.engine.partition import Partition
 from joinery.engine.surroundings import Surroundings
 
@@ -43,11 +44,9 @@ class RoleBook:
 
     def wanted(self) -> Wanted:
         """Desired state at this moment."""
-        head = self._partition.head
         if self._imagined is not None:
             return roles.wanted(self._run.person.groups, Stage.ACTIVE, self._imagined, self._policy)
-        groups = head.known.baseline.groups if head.known.baseline else frozenset()
-        return roles.wanted(groups, head.episode.stage, head.grants, self._policy)
+        return wanted_now(self._partition.head, self._policy)
 
     def answered(self, membership: Membership, approval: Approval, ticket_id: str) -> None:
         """Write an answer down. A membership that has ended, or a later one of the same group, stays as it is.
@@ -71,8 +70,7 @@ class RoleBook:
         """An order about the desired roles, with what is wanted at this moment: the target may have moved since it was asked for."""
         if not isinstance(order, SetRoles) or about != roles.DESIRED:
             return order
-        wanted = self.wanted()
-        return replace(order, roles=wanted.roles, ours=wanted.ours, as_they_are=wanted.as_they_are, alone=self._policy.roles_alone)
+        return asking_for(order, self.wanted(), self._policy)
 
     def _keep(self, group: str, grant: Grant) -> None:
         """The head's from the next commit on, and the audit has it."""
@@ -82,3 +80,14 @@ class RoleBook:
         partition = self._partition
         partition.head = granting.with_grants(partition.head, {**partition.head.grants, group: grant}, partition.clock.now())
         partition.audit("role decided", f"{group}: {grant.state}", run=self._run.id, group=group, grant=codec.to_document(grant))
+
+
+def wanted_now(head: Head, policy: Policy) -> Wanted:
+    """Desired state by what was last decided."""
+    groups = head.known.baseline.groups if head.known.baseline else frozenset()
+    return roles.wanted(groups, head.episode.stage, head.grants, policy)
+
+
+def asking_for(order: SetRoles, wanted: Wanted, policy: Policy) -> SetRoles:
+    """The order with this as its target."""
+    return replace(order, roles=wanted.roles, ours=wanted.ours, as_they_are=wanted.as_they_are, alone=policy.roles_alone)

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 from joinery.domain.events import Left, Returned
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import AddNote, FindUser, OpenTicket, TicketRef
+from joinery.domain.roles import DESIRED
+from joinery.domain.tickets import AddNote, FindUser, OpenTicket, RetireAgent, RolesRef, SetRoles, TicketRef
 from joinery.engine import codec
 from joinery.engine.context import Context, RecipeError, StepGivenUp, renew
 from joinery.engine.effects import Effects
-from joinery.engine.journal import Check, Run, RunStatus, StepState
+from joinery.engine.journal import Check, Run, RunStatus, StepState, effect_key, shared_by
 from joinery.engine.leash import RecipeStuck, leash
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
@@ -93,6 +94,7 @@ class Runner:
         if run.stopped_by:
             self._say_stopped(partition, run, effects)
         partition.audit("run superseded", run=run.id)
+        self._read_roles_later(partition, run)
         partition.close_run(renew(run, status=RunStatus.SUPERSEDED))
 
     @staticmethod
@@ -211,6 +213,7 @@ class Runner:
         partition.audit(f"run {status}", run=run.id, steps=len(steps))
         if run.mode == "live" and isinstance(codec.untag(run.fact), Left):
             self._read_again_later(partition, run)
+        self._read_roles_later(partition, run)
         partition.close_run(renew(run, status=status))
 
     def _read_again_later(self, partition: Partition, run: Run) -> None:
@@ -224,10 +227,23 @@ class Runner:
                 check = Check(key=step.key, due=due, run=run.id, step=step.name, order=step.order or {}, ours=None, result=step.result)
                 partition.save_check(check)
 
+    def _read_roles_later(self, partition: Partition, run: Run) -> None:
+        """A write of roles that did not succeed at once may land after every later one: what the agent has is read once more."""
+        agent, writes = partition.head.desk_agent_id, (SetRoles.__name__, RetireAgent.__name__)
+        tried = [step for step in partition.steps.get(run.seq, {}).values() if step.asks in writes and step.tries]
+        if run.mode == "live" and agent is not None and tried:
+            # One for all runs: the latest deadline counts.
+            key = effect_key(deployment=self._deployment, run=shared_by(partition.name, DESIRED), step="read again")
+            due = self._clock.now() + self._timing.twin_check_after
+            order = codec.tag(SetRoles(person=run.person, agent_id=agent, roles=(), ours=(), known_id=agent))
+            result = codec.tag(RolesRef(id=agent))
+            partition.save_check(Check(key=key, due=due, run=run.id, step=tried[-1].name, order=order, ours=None, result=result))
+
     def _fail(self, partition: Partition, run: Run, effects: Effects, reason: str) -> None:
         run = partition.save_run(renew(run, reason=reason))
         self._let_go(partition, run, effects)
         partition.audit("run failed", reason, run=run.id)
+        self._read_roles_later(partition, run)
         partition.alert(f"{run.workflow} failed: {reason}", run=run.id)
         partition.close_run(renew(run, status=RunStatus.FAILED, reason=reason))
 

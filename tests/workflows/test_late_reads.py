@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from stories import alerts
 
-from joinery.domain.tickets import DeactivateUser, EnsureUser, RetireAgent
+from joinery.domain.tickets import DeactivateUser, EnsureUser, RetireAgent, SetRoles
 from joinery.errors import TryLater
 from joinery.testing import World, person
 
@@ -110,3 +110,74 @@ def test_what_was_undone_is_told_once_though_the_desk_is_busy_when_it_is_done_ag
     world.desk.fail(TryLater("busy"), asks=DeactivateUser, times=5)
     world.pass_time(hours=1)
     assert not user.active and len([alert for alert in alerts(world) if "a late call undid it" in alert]) == 1
+
+
+# --- roles
+
+
+def gains(world: World, group: str) -> None:
+    world.directory.add_member(f"g-{group}".lower(), "ada")
+    world.look("ada")
+
+
+def works_here(*groups: str) -> World:
+    """Ada has the roles of these groups from us."""
+    world = World()
+    world.put(person("ada"))
+    world.look("ada")
+    for group in groups:
+        gains(world, group)
+    world.pass_time(minutes=20)
+    return world
+
+
+def roles(world: World) -> tuple[str, ...]:
+    return world.desk.agents[0].roles
+
+
+def test_a_role_that_a_late_call_gives_after_its_group_was_lost_is_found_and_taken_away_and_somebody_is_told() -> None:
+    world = works_here("ITSM-ServiceDesk")
+    world.directory.end_membership("g-itsm-servicedesk", "ada")
+    world.look("ada")
+    world.pass_time(minutes=20)
+    world.desk.land_late(timedelta(minutes=4), asks=SetRoles)
+    gains(world, "ITSM-ServiceDesk")
+    world.directory.end_membership("g-itsm-servicedesk", "ada")
+    world.look("ada")
+    world.pass_time(minutes=3)
+    assert roles(world) == ()
+    world.pass_time(minutes=30)
+    assert roles(world) == () and not world.desk.agents[0].enabled
+    assert late(world) == ["so again"]
+    assert len([alert for alert in alerts(world) if "a late call undid it" in alert]) == 1
+
+
+def test_a_late_call_of_a_leaver_takes_nothing_from_whoever_is_back_for_long() -> None:
+    world = works_here("ITSM-ServiceDesk")
+    world.desk.land_late(timedelta(minutes=10), asks=RetireAgent)
+    for enabled in (False, True):
+        world.directory.change("ada", account_enabled=enabled)
+        world.look("ada")
+    world.pass_time(minutes=9)
+    assert roles(world) == ("Service Desk",)
+    world.pass_time(minutes=60)
+    assert roles(world) == ("Service Desk",) and late(world) == ["so again"]
+
+
+def test_the_late_read_of_roles_waits_for_a_run_that_is_about_to_set_them() -> None:
+    world = works_here("ITSM-ServiceDesk")
+    world.desk.fail(TryLater("busy"), asks=SetRoles)
+    world.directory.end_membership("g-itsm-servicedesk", "ada")
+    world.look("ada")
+    world.pass_time(minutes=10)
+    world.desk.fail(TryLater("busy"), asks=SetRoles, times=12)
+    gains(world, "ITSM-ServiceDesk")
+    world.pass_time(minutes=90)
+    assert roles(world) == ("Service Desk",)
+    assert late(world) == ["still so"] and alerts(world) == []
+
+
+def test_a_role_that_was_given_at_once_is_not_read_again() -> None:
+    world = works_here("ITSM-ServiceDesk")
+    world.pass_time(minutes=60)
+    assert late(world) == []

@@ -145,6 +145,37 @@ def test_what_was_dropped_is_not_rehearsed_again_beside_something_that_is() -> N
     assert sorted(name for name, _ in statuses(world)) == ["mover", "role_change"]
 
 
+@pytest.mark.parametrize("by_hand", [(), ("Service Desk",)])
+def test_a_role_that_was_discarded_is_neither_given_nor_taken_by_a_later_run_about_another_group(by_hand: tuple[str, ...]) -> None:
+    world = working()
+    if by_hand:
+        world.desk.put_agent("ada@contoso.example", *by_hand)
+    with no_slots(world):
+        gains(world, DESK)
+        [held] = HeldBook(world.store).listed()
+        HeldBook(world.store).put(replace(held, decision=HeldDecision.DISCARD))
+        world.look("ada")
+        world.pass_time(minutes=20)
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    assert roles(world) == ("Change Manager", *by_hand)
+    loses(world, DESK)
+    gains(world, DESK)
+    assert roles(world) == ("Change Manager", "Service Desk"), "the next membership is another"
+
+
+def test_a_role_that_was_dropped_after_a_rehearsal_is_not_given_by_a_later_run_about_another_group() -> None:
+    world = working(world_in(role_change=Ring.SHADOW))
+    gains(world, DESK)
+    world.app.promotions.decide(ADA, "role_change", Promotion.DROP)
+    world.look("ada")
+    world.policy = everyone()
+    world.restart()
+    gains(world, CHANGES)
+    answers(world, approved=True)
+    assert roles(world) == ("Change Manager",)
+
+
 # --- a rule that was gone for a while
 
 
