@@ -12,7 +12,7 @@ from joinery.cli.timeline import name_of
 from joinery.cli.up import say
 from joinery.cli.words import counted
 from joinery.domain.moments import to_text
-from joinery.engine.journal import Run, RunStatus
+from joinery.engine.journal import Head, Run, RunStatus, whole_head
 from joinery.engine.promotion import retries_of, retry
 from joinery.engine.readside import KnownPerson, RunView
 from joinery.engine.reopening import standing
@@ -56,11 +56,16 @@ def retry_failed(data: str | None, *, person: str | None, everything: bool, reas
 
 
 def _standing(opened: Stored) -> Iterator[tuple[KnownPerson, RunView]]:
-    people = {known.partition: known for known in opened.reads.people()}
     for view in opened.reads.runs():
-        known = people.get(view.partition)
-        if known is not None and view.run.status is RunStatus.FAILED and not standing(view.run, known.head, _later(opened, known, view)):
+        known = _known(opened, view) if view.run.status is RunStatus.FAILED else None
+        if known is not None and not standing(view.run, known.head, _later(opened, known, view)):
             yield known, view
+
+
+def _known(opened: Stored, view: RunView) -> KnownPerson | None:
+    """Whose run it is; None for the runs of alerts."""
+    head = whole_head(opened.store.read(view.partition)) if "|person:" in view.partition else None
+    return KnownPerson(partition=view.partition, head=Head.from_document(head, partition=view.partition)) if head is not None else None
 
 
 def _later(opened: Stored, known: KnownPerson, view: RunView) -> Iterator[Run]:
