@@ -243,7 +243,8 @@ class Runner:
         self._let_go(partition, run, effects)
         partition.audit("run failed", reason, run=run.id)
         self._read_roles_later(partition, run)
-        partition.alert(f"{run.workflow} failed: {reason}", run=run.id)
+        why = f"{run.workflow} failed: {reason}"
+        partition.alert(why, cause=f"{why}; once that is mended, `joinery failed retry` lets it go on", run=run.id)
         partition.close_run(renew(run, status=RunStatus.FAILED, reason=reason))
 
     def _inherited(self, partition: Partition, run: Run) -> tuple[tuple[str, TicketRef], ...]:
