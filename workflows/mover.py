@@ -7,7 +7,7 @@ from typing import cast
 
 from joinery.domain.events import Moved
 from joinery.domain.person import DirectReports, Manager, Person
-from joinery.domain.roles import Membership
+from joinery.domain.roles import GrantState, Membership
 from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket, ToDo, UpdateUser
 from joinery.engine.context import Context
 from joinery.engine.recipes import workflow
@@ -100,11 +100,18 @@ def _move(ctx: Context, reports: DirectReports) -> None:
             about=f"{one.matter} moved, ticket {ticket.id}",
         )
         ctx.remember_answer(f"write down whether {one.role.role} stays, for {one.group}", one, approval, ticket)
-        stays = "stays" if approval.approved else f"ends on {until:%Y-%m-%d}"
+        stays = _what_becomes_of_it(ctx, one) if approval.approved else f"ends on {until:%Y-%m-%d}"
         ctx.do(
             f"say whether {one.role.role} stays, for {one.group}",
             AddNote(ticket_id=ticket.id, text=f"The role {one.role.role} {stays}. {approval.told}"),
         )
+
+
+def _what_becomes_of_it(ctx: Context, approved: Membership) -> str:
+    grant = ctx.grants.get(approved.group)
+    if grant is None or grant.nth != approved.nth or grant.state is GrantState.ENDED:
+        return "had ended before this answer, which does not bring it back: the next membership of its group is asked about anew"
+    return "stays"
 
 
 def _midnight_after(moment: datetime) -> datetime:

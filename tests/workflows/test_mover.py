@@ -202,6 +202,19 @@ def test_what_the_new_manager_approves_stays() -> None:
     assert statuses(world) == [("role_change", "verified"), ("mover", "verified")]
 
 
+def test_an_approval_that_comes_after_the_old_access_has_ended_brings_nothing_back_and_the_ticket_says_so() -> None:
+    world = a_change_manager()
+    plain = world.policy
+    world.policy = replace(plain, mover=replace(plain.mover, old_access_lasts=timedelta(days=1)))
+    world.restart()
+    changed(world, department="Legal")
+    world.pass_time(days=3)
+    assert roles(world) == ()
+    approved(world, "move")
+    assert roles(world) == ()
+    assert any("The role Change Manager had ended before this answer" in note.text for note in world.desk.notes)
+
+
 def test_another_title_alone_asks_nobody() -> None:
     world = changed(a_change_manager(), job_title="Head")
     [move] = [one for one in world.desk.tickets if one.kind == "move"]
