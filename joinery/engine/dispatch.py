@@ -217,7 +217,7 @@ class Dispatcher:
             if news or partition.head.rehearsed != rehearsed:
                 partition.audit("fact", decision.why, cause=envelope.cause, fact=codec.tag(fact), reading=reading.why)
             # Nothing starts, but what is open may have been about somebody who is no more, or lacked what is known now.
-            meet(partition, fact, person, by=fact.kind)
+            meet(partition, fact, person, by=fact.kind, starts=False)
             return [(fact, decision.verdict)]
         parts = apart(fact, self.policy) if isinstance(fact, RolesChanged) and decision.verdict is Verdict.ACT else (fact,)
         return [(part, self._begin(partition, workflow, part, decision, reading, person, envelope)) for part in parts]
@@ -247,7 +247,7 @@ class Dispatcher:
             held = self.gate.hold_excess(partition, fact, run_of, person, reading.why, envelope, standing=standing)
             if held is not None:
                 if held is Verdict.DROP:
-                    meet(partition, fact, person, by=fact.kind)
+                    meet(partition, fact, person, by=fact.kind, starts=False)
                 return held
             self.gate.end_rehearsal(partition, workflow.name)
             meeting = meet(partition, fact, person, by=identity)

@@ -32,6 +32,9 @@ class Overlap(StrEnum):
 
 _S, _M, _W, _C, _I, _Q = Overlap.SUPERSEDE, Overlap.MERGE, Overlap.WITHDRAW, Overlap.COMPLETE, Overlap.IGNORE, Overlap.QUEUE
 
+#: What stopped a run that nothing goes on with, where that is not the fact itself.
+NOTHING_STARTS = "nothing starts"
+
 #: The workflows that have a column. A run of any other workflow queues, except that leaving supersedes it.
 COLUMNS = ("joiner", "mover", "renamer", "role_change", "returner", "leaver")
 
@@ -71,9 +74,10 @@ class Meeting:
     before: Person | None = None
 
 
-def meet(partition: Partition, fact: Fact, person: Person, *, by: str) -> Meeting:
+def meet(partition: Partition, fact: Fact, person: Person, *, by: str, starts: bool = True) -> Meeting:
     """Let a fact meet every open live run of the partition; ``by`` names, for the audit, what overtakes them.
 
+    Where nothing ``starts`` because of the fact, nobody goes on with the tickets of whatever ends: they say so.
     A run that goes on with the person as they are now does not take the fact in: a renamed person completes an open joiner, and gets
     the desk's user renamed all the same.
     """
@@ -96,9 +100,9 @@ def meet(partition: Partition, fact: Fact, person: Person, *, by: str) -> Meetin
             if outcome is Overlap.MERGE:
                 about = _merged(cast(Fact, codec.untag(run.fact)), about)
                 before = before or run.before
-            why = "and says so on its tickets" if outcome is Overlap.WITHDRAW else "its open intents are resolved first"
+            why = "and says so on its tickets" if outcome is Overlap.WITHDRAW or not starts else "its open intents are resolved first"
             partition.audit("run overtaken", f"by {by}; {why}", run=run.id)
-            stops = f"{fact.kind}" if outcome is Overlap.WITHDRAW else ""
+            stops = fact.kind if outcome is Overlap.WITHDRAW else "" if starts else NOTHING_STARTS
             partition.save_run(replace(run, status=RunStatus.SUPERSEDING, due=None, waiting_for="", stopped_by=stops))
             ends.append(run.seq)
     return Meeting(fact=None if taken else about, supersedes=tuple(ends), before=before)

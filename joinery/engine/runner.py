@@ -15,6 +15,7 @@ from joinery.engine.context import Context, RecipeError, StepGivenUp, renew
 from joinery.engine.effects import Effects
 from joinery.engine.journal import Check, Run, RunStatus, StepState, effect_key, shared_by
 from joinery.engine.leash import RecipeStuck, leash
+from joinery.engine.overlap import NOTHING_STARTS
 from joinery.engine.partition import Partition
 from joinery.engine.ports import Clock, Randomness, ServiceDesk
 from joinery.engine.recipes import Recipe, Workflow
@@ -32,6 +33,7 @@ _REPORTED = " (reported)"
 #: Kind of the fact that stopped a run -> what its tickets say.
 _STOPPED = {
     Returned.kind: "the person is back",
+    NOTHING_STARTS: "what it was about is over, and nothing is done about that",
 }
 
 

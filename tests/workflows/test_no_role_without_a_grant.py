@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from stories import statuses, tickets
-from test_roles import ADMINS, CHANGES, DESK, answers, applied, edited, gains, loses, requests, roles, working
+from test_roles import ADMINS, CHANGES, DESK, answers, applied, edited, gains, loses, notes, requests, roles, working
 
 from joinery.domain.policy import BreakerPolicy, Ring, WorkflowPolicy
 from joinery.domain.tickets import CloseTicket, RetireAgent, SetRoles
@@ -174,6 +174,20 @@ def test_a_role_that_was_dropped_after_a_rehearsal_is_not_given_by_a_later_run_a
     gains(world, CHANGES)
     answers(world, approved=True)
     assert roles(world) == ("Change Manager",)
+
+
+def test_a_request_that_ends_because_somebody_dropped_the_loss_of_its_group_says_that_nobody_goes_on_with_it() -> None:
+    world = working()
+    gains(world, CHANGES)
+    world.policy = world_in(role_change=Ring.SHADOW).policy
+    world.restart()
+    loses(world, CHANGES)
+    assert statuses(world) == [("role_change", "open"), ("role_change", "planned")]
+    world.app.promotions.decide(ADA, "role_change", Promotion.DROP)
+    world.look("ada")
+    world.pass_time(minutes=20)
+    assert statuses(world) == [("role_change", "superseded"), ("role_change", "planned")]
+    assert "Joinery stopped this role_change: what it was about is over" in notes(world, requests(world)[0])
 
 
 # --- a rule that was gone for a while
