@@ -13,7 +13,18 @@ from datetime import datetime, timedelta
 
 from joinery.domain.changes import Stage
 from joinery.domain.guard import Pauses
-from joinery.domain.tickets import AddNote, DeactivateUser, EnsureAgent, EnsureUser, OpenTicket, Order, Result, SetRoles, TicketRef
+from joinery.domain.tickets import (
+    AddNote,
+    DeactivateUser,
+    EnsureAgent,
+    EnsureUser,
+    OpenTicket,
+    Order,
+    Result,
+    RolesRef,
+    SetRoles,
+    TicketRef,
+)
 from joinery.engine import codec
 from joinery.engine.journal import Check, StepState, effect_key
 from joinery.engine.partition import Partition
@@ -133,14 +144,16 @@ class LateChecks:
     def _read_roles_again(self, partition: Partition, check: Check, order: SetRoles) -> None:
         """Has the agent what is wanted by now? A write that was cut off may have landed after every later one."""
         head = partition.head
-        if head.episode.stage is not Stage.ACTIVE or (head.identity is not None and not head.identity.may_be_acted_upon):
-            # Whoever has left is the leaver's business.
+        agent, identity = head.desk_agent_id, head.identity
+        if agent is None or head.episode.stage is not Stage.ACTIVE or (identity is not None and not identity.may_be_acted_upon):
+            # There is no agent that we made or found; or whoever has left is the leaver's business.
             partition.drop_check(check)
         elif _sets_roles(partition):
             partition.save_check(replace(check, due=self._clock.now() + self._timing.twin_check_after))
         else:
             policy = self._policies.now()
-            order = replace(order, person=head.known.seen or order.person)
+            order = replace(order, person=head.known.seen or order.person, agent_id=agent, known_id=agent)
+            check = replace(check, result=check.result or codec.tag(RolesRef(id=agent)))
             self._do_again(partition, check, asking_for(order, wanted_now(head, policy), policy))
 
     def _do_again(self, partition: Partition, check: Check, order: Order) -> None:

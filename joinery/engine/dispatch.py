@@ -232,20 +232,17 @@ class Dispatcher:
         person: Person,
         envelope: Envelope,
     ) -> Verdict:
-        """Start one run, unless the breaker holds it or an open one takes the fact in."""
+        """Start what the fact comes to, unless the breaker holds it or an open run takes it in."""
         shadow = decision.verdict is Verdict.SHADOW
         mode = "shadow" if shadow else "live"
         episode = reading.episode.number
-        counter = f"{episode}.{workflow.name}.{mode}"
-        ordinal = partition.head.ordinals.get(counter, 0) + 1
         if shadow and was_rehearsed(partition, workflow.name, episode):
             return Verdict.SHADOW
-        identity = run_id(
-            deployment=self.deployment, partition=partition.name, episode=episode, workflow=workflow.name, ordinal=ordinal, mode=mode
-        )
+        parts: tuple[Fact, ...] = (fact,)
         supersedes: tuple[int, ...] = ()
         before = partition.head.known.baseline
         if not shadow:
+            identity = self._next_id(partition, workflow, episode, mode)
             run_of, standing = (workflow.name, identity), self._workflows_of(reading)
             held = self.gate.hold_excess(partition, fact, run_of, person, reading.why, envelope, standing=standing)
             if held is not None:
@@ -258,30 +255,44 @@ class Dispatcher:
             if meeting.fact is None:
                 partition.audit("fact", f"an open run takes it in: {reading.why}", cause=envelope.cause, fact=codec.tag(fact))
                 return Verdict.RECORD
-            fact = meeting.fact
-        run = Run(
-            seq=partition.head.runs + 1,
-            id=identity,
-            workflow=workflow.name,
-            version=workflow.version,
-            fact=codec.tag(fact),
-            person=person,
-            before=before,
-            episode=episode,
-            mode=mode,
-            started_at=self.clock.now(),
-            supersedes=supersedes,
-        )
-        partition.head = replace(
-            partition.head,
-            runs=run.seq,
-            ordinals={**partition.head.ordinals, counter: ordinal},
-            rehearsed=(*partition.head.rehearsed, identity) if shadow else partition.head.rehearsed,
-        )
-        partition.audit("fact", reading.why, cause=envelope.cause, fact=codec.tag(fact), identity=codec.to_document(_proof(partition)))
-        partition.audit("run started", decision.why, run=identity, personal=_card(person), workflow=workflow.name, version=workflow.version)
-        partition.start_run(run)
+            # What it has taken over from open runs may be more than one may wait for.
+            parts = apart(meeting.fact, self.policy) if isinstance(meeting.fact, RolesChanged) else (meeting.fact,)
+        for part in parts:
+            run = Run(
+                seq=partition.head.runs + 1,
+                id=self._next_id(partition, workflow, episode, mode),
+                workflow=workflow.name,
+                version=workflow.version,
+                fact=codec.tag(part),
+                person=person,
+                before=before,
+                episode=episode,
+                mode=mode,
+                started_at=self.clock.now(),
+                supersedes=supersedes,
+            )
+            self._start(partition, run, decision, reading, envelope)
         return decision.verdict
+
+    def _next_id(self, partition: Partition, workflow: Workflow, episode: int, mode: str) -> str:
+        ordinal = partition.head.ordinals.get(f"{episode}.{workflow.name}.{mode}", 0) + 1
+        return run_id(
+            deployment=self.deployment, partition=partition.name, episode=episode, workflow=workflow.name, ordinal=ordinal, mode=mode
+        )
+
+    @staticmethod
+    def _start(partition: Partition, run: Run, decision: GuardDecision, reading: Reading, envelope: Envelope) -> None:
+        counter = f"{run.episode}.{run.workflow}.{run.mode}"
+        head = partition.head
+        partition.head = replace(
+            head,
+            runs=run.seq,
+            ordinals={**head.ordinals, counter: head.ordinals.get(counter, 0) + 1},
+            rehearsed=(*head.rehearsed, run.id) if run.mode == "shadow" else head.rehearsed,
+        )
+        partition.audit("fact", reading.why, cause=envelope.cause, fact=run.fact, identity=codec.to_document(_proof(partition)))
+        partition.audit("run started", decision.why, run=run.id, personal=_card(run.person), workflow=run.workflow, version=run.version)
+        partition.start_run(run)
 
     def _tell(self, partition: Partition, envelope: Envelope, action: str, why: str, sighting: Sighting, before: Known) -> None:
         """Put a look that started nothing into the audit, once for each new situation: not again for every repeat."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from joinery.domain.events import Left, Returned
 from joinery.domain.guard import Pauses
 from joinery.domain.roles import DESIRED
-from joinery.domain.tickets import AddNote, FindUser, OpenTicket, RetireAgent, RolesRef, SetRoles, TicketRef
+from joinery.domain.tickets import AddNote, FindUser, OpenTicket, RetireAgent, SetRoles, TicketRef
 from joinery.engine import codec
 from joinery.engine.context import Context, RecipeError, StepGivenUp, renew
 from joinery.engine.effects import Effects
@@ -229,22 +229,22 @@ class Runner:
 
     def _read_roles_later(self, partition: Partition, run: Run) -> None:
         """A write of roles that did not succeed at once may land after every later one: what the agent has is read once more."""
-        agent, writes = partition.head.desk_agent_id, (SetRoles.__name__, RetireAgent.__name__)
+        writes = (SetRoles.__name__, RetireAgent.__name__)
         tried = [step for step in partition.steps.get(run.seq, {}).values() if step.asks in writes and step.tries]
-        if run.mode == "live" and agent is not None and tried:
-            # One for all runs: the latest deadline counts.
+        if run.mode == "live" and tried:
+            # One for all runs: the latest deadline counts. Which agent, and which roles, is said when it is read.
             key = effect_key(deployment=self._deployment, run=shared_by(partition.name, DESIRED), step="read again")
             due = self._clock.now() + self._timing.twin_check_after
-            order = codec.tag(SetRoles(person=run.person, agent_id=agent, roles=(), ours=(), known_id=agent))
-            result = codec.tag(RolesRef(id=agent))
-            partition.save_check(Check(key=key, due=due, run=run.id, step=tried[-1].name, order=order, ours=None, result=result))
+            order = codec.tag(SetRoles(person=run.person, agent_id=None, roles=(), ours=()))
+            partition.save_check(Check(key=key, due=due, run=run.id, step=tried[-1].name, order=order, ours=None))
 
     def _fail(self, partition: Partition, run: Run, effects: Effects, reason: str) -> None:
         run = partition.save_run(renew(run, reason=reason))
         self._let_go(partition, run, effects)
         partition.audit("run failed", reason, run=run.id)
         self._read_roles_later(partition, run)
-        partition.alert(f"{run.workflow} failed: {reason}", run=run.id)
+        why = f"{run.workflow} failed: {reason}"
+        partition.alert(why, cause=f"{why}; once that is mended, `joinery failed retry` lets it go on", run=run.id)
         partition.close_run(renew(run, status=RunStatus.FAILED, reason=reason))
 
     def _inherited(self, partition: Partition, run: Run) -> tuple[tuple[str, TicketRef], ...]:

@@ -164,6 +164,18 @@ def test_a_late_call_of_a_leaver_takes_nothing_from_whoever_is_back_for_long() -
     assert roles(world) == ("Service Desk",) and late(world) == ["so again"]
 
 
+def test_a_late_call_that_found_no_agent_to_take_anything_from_takes_nothing_from_the_one_that_was_made_since() -> None:
+    world = works_here("ITSM-ChangeManagers")
+    world.desk.land_late(timedelta(minutes=10), asks=SetRoles)
+    world.directory.end_membership("g-itsm-changemanagers", "ada")
+    world.look("ada")
+    world.pass_time(minutes=2)
+    assert world.desk.agents == []
+    gains(world, "ITSM-ServiceDesk")
+    world.pass_time(minutes=60)
+    assert roles(world) == ("Service Desk",) and late(world) == ["so again"]
+
+
 def test_the_late_read_of_roles_waits_for_a_run_that_is_about_to_set_them() -> None:
     world = works_here("ITSM-ServiceDesk")
     world.desk.fail(TryLater("busy"), asks=SetRoles)

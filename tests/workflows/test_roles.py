@@ -619,6 +619,22 @@ def test_a_role_that_was_lost_is_taken_away_though_the_next_membership_waits_and
     assert roles(world) == ()
 
 
+def test_two_roles_lost_and_gained_again_before_the_desk_answers_are_asked_about_at_once_and_apart() -> None:
+    world = working()
+    gains(world, CHANGES, ADMINS)
+    for request in requests(world):
+        answers(world, True, ticket=request)
+    world.desk.fail(TryLater("down"), asks=SetRoles, times=40)
+    loses(world, CHANGES, ADMINS)
+    gains(world, CHANGES, ADMINS)
+    world.pass_time(hours=10)
+    assert roles(world) == ()
+    waiting = [ticket for ticket in requests(world) if not ticket.closed]
+    assert sorted(ticket.summary.partition(":")[0] for ticket in waiting) == ["Role Administrator", "Role Change Manager"]
+    answers(world, True, ticket=waiting[1])
+    assert len(roles(world)) == 1 and [ticket.closed for ticket in waiting] == [False, True]
+
+
 # --- a group that stands for another role
 
 
