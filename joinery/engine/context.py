@@ -364,8 +364,8 @@ class Context:
         known = self._steps.get(name)
         if known is not None and known.asks != asks:
             self._stop(RecipeError(f"step {name!r} was {known.asks} when the run began and is {asks} now; a new meaning needs a new name"))
-        if known is None and order is not None and order.creates:
-            # Under another name it would be made a second time.
+        if known is None and order is not None and order.creates and self._run.mode == "live":
+            # Under another name it would be made a second time. A rehearsal makes nothing, and what it plans follows what others do meanwhile.
             renamed = next((old for old in self.not_asked() if self._steps[old].asks == asks), None)
             if renamed:
                 why = f"step {name!r} stands where {renamed!r} was; a renamed step needs a new version of the recipe"

@@ -13,7 +13,7 @@ from joinery.domain.events import Moved
 from joinery.domain.moments import from_text
 from joinery.domain.person import Manager
 from joinery.domain.policy import BreakerPolicy, OnRefused, Policy, Ring, RolePolicy, WorkflowPolicy
-from joinery.domain.tickets import EnsureAgent, OpenTicket, SetRoles
+from joinery.domain.tickets import EnsureAgent, FindUser, OpenTicket, SetRoles
 from joinery.engine.breaker import HeldBook, HeldDecision
 from joinery.engine.context import Context
 from joinery.engine.memory_desk_things import DeskAgent, DeskTicket
@@ -394,6 +394,18 @@ def test_leaving_closes_the_request_and_what_was_approved_a_moment_too_late_give
     assert request.closed and "has left" in notes(world, request)
     assert (agent(world).roles, agent(world).enabled) == ((), False)
     assert world.app.dispatcher.open_partition("local|person:ada").head.tickets == {}
+
+
+def test_a_rehearsed_leave_follows_what_becomes_of_an_open_request_meanwhile() -> None:
+    plain = policy()
+    world = World(replace(plain, workflows={**plain.workflows, "leaver": WorkflowPolicy(ring=Ring.SHADOW)}))
+    gains(working(world), CHANGES)
+    world.desk.fail(Refused("no"), asks=FindUser)
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    answers(world, approved=False)
+    world.pass_time(hours=2)
+    assert statuses(world) == [("role_change", "verified"), ("leaver", "planned")]
 
 
 def test_a_leave_that_was_held_and_discarded_ends_the_request_that_was_open_and_nothing_fails() -> None:
