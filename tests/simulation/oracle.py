@@ -131,10 +131,14 @@ def _flaps_are_doubted(outcome: Outcome, identity: str, memory: Memory, verdict:
     if any(fault.kind == f.CLOCK_JUMP for fault in outcome.history.faults):
         return
     last: dict[str, tuple[str, datetime]] = {}
+    returns = {entry["at"] for entry in memory.audit if entry["detail"].get("fact", {}).get("is") == "Returned"}
     for entry in memory.audit:
         fact = entry["detail"].get("fact", {}) if entry["action"] == "fact" else {}
         for turn in ("gained", "lost"):
             for group in fact.get(turn, ()) if fact.get("is") == "RolesChanged" else ():
+                if turn == "lost" and entry["at"] in returns:
+                    # Of old: what was decided about it before they left stands no more now that they are back.
+                    continue
                 if turn == "lost" and group in fact["gained"]:
                     # An earlier fact, whose run had not ended, goes on in this one.
                     continue
