@@ -173,6 +173,9 @@ def inherited(partition: Partition, run: Run, name: str, ticket_id: str) -> Aski
             data = row.data
             seqs += [one for one in data.get("supersedes", ()) if one not in seqs]
             if (data.get("asks"), data.get("name"), data.get("key")) == (APPROVAL, name, ticket_id):
-                open_still = data.get("state") == StepState.ABANDONED and data.get("result")
-                return codec.from_document(data["result"], Asking) if open_still else None
+                if data.get("state") == StepState.ABANDONED and data.get("result"):
+                    return codec.from_document(data["result"], Asking)
+                # It was decided, and is asked anew: not in a round that has an answer to the earlier question.
+                names, asks = (str(one.data.get("name", "")) for one in partition.closed_rows(seq)), part(name, "ask, round ")
+                return Asking(round=max((int(one.removeprefix(asks)) for one in names if one.startswith(asks)), default=0))
     return None

@@ -215,6 +215,22 @@ def test_an_approval_that_comes_after_the_old_access_has_ended_brings_nothing_ba
     assert any("The role Change Manager had ended before this answer" in note.text for note in world.desk.notes)
 
 
+def test_an_answer_about_one_move_is_none_about_the_next_though_both_are_on_one_ticket() -> None:
+    world = changed(a_change_manager(), department="Legal")
+    for department in ("Sales", "Research"):
+        world.desk.fail(TryLater("busy"), asks=AddNote, times=200)
+        approved(world, "move")
+        changed(world, department=department)
+        world.desk.mend()
+        world.pass_time(hours=1)
+    world.app.poll_approvals()
+    world.pass_time(hours=2)
+    [move] = [one for one in world.desk.tickets if one.kind == "move"]
+    assert len(move.rounds) == 3
+    world.pass_time(days=16)
+    assert roles(world) == ()
+
+
 def test_another_title_alone_asks_nobody() -> None:
     world = changed(a_change_manager(), job_title="Head")
     [move] = [one for one in world.desk.tickets if one.kind == "move"]
