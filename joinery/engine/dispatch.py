@@ -23,7 +23,7 @@ from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate, was_rehearsed
 from joinery.engine.groups import GroupBook, named
-from joinery.engine.journal import Run, RunStatus, run_id
+from joinery.engine.journal import HELD, HELD_FOR, Run, RunStatus, run_id
 from joinery.engine.overlap import meet
 from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
@@ -39,9 +39,6 @@ from joinery.errors import Refused, StoreUnavailable, TryLater
 
 #: A wake that comes this much too early is sent once more, each time for a later moment, and so often at most: then it is the tick's.
 _EARLY, _EARLY_TIMES = timedelta(seconds=5), 4
-
-#: How the reason begins for which a run is held, and how often it asks again by itself.
-_HELD, _HELD_FOR = "held: ", timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -324,17 +321,17 @@ class Dispatcher:
 
     def _hold(self, partition: Partition, run: Run, identity: IdentityKind | None) -> None:
         """Nothing touches a protected or unclassified identity, not even a run that began before it was one."""
-        why = f"{_HELD}{identity.kind}: {identity.proof}" if identity else _HELD
+        why = f"{HELD}{identity.kind}: {identity.proof}" if identity else HELD
         if run.waiting_for != why:
-            partition.audit("run held", why.removeprefix(_HELD), run=run.id)
-        partition.save_run(renew(run, due=self.clock.now() + _HELD_FOR, waiting_for=why))
+            partition.audit("run held", why.removeprefix(HELD), run=run.id)
+        partition.save_run(renew(run, due=self.clock.now() + HELD_FOR, waiting_for=why))
         partition.commit()
 
     @staticmethod
     def _release(partition: Partition) -> None:
         """The identity may be acted upon again: what was held goes on at once."""
         for run in list(partition.runs.values()):
-            if run.waiting_for.startswith(_HELD):
+            if run.waiting_for.startswith(HELD):
                 partition.save_run(renew(run, due=None, waiting_for=""))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -34,6 +34,9 @@ KNOWN = "known"
 
 #: What a step asks for that is no effect: a value, a moment, an answer of people (its ``key`` is the ticket's id).
 VALUE, SLEEP, APPROVAL = "value", "sleep", "approval"
+
+#: How the reason begins for which a run is held until a look shows something else, and how often it asks again by itself.
+HELD, HELD_FOR = "held: ", timedelta(hours=1)
 
 R = TypeVar("R")
 

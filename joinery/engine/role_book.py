@@ -15,9 +15,10 @@ from joinery.domain.policy import Policy
 from joinery.domain.roles import Grant, GrantState, Membership, Wanted
 from joinery.domain.tickets import Order, SetRoles
 from joinery.engine import codec, granting
-from joinery.engine.journal import Head, Run
+from joinery.engine.journal import HELD, HELD_FOR, Head, Run
 from joinery.engine.partition import Partition
 from joinery.engine.surroundings import Surroundings
+from joinery.errors import Waiting
 
 #: Stored as the value of a step: learned at import, like every class that is stored.
 _WANTED = codec.stored(Wanted)
@@ -31,8 +32,9 @@ class RoleBook:
         self._run = run
         self._policy = around.policy
         self._imagined: dict[str, Grant] | None = None
+        fact: Any = codec.untag(run.fact)
+        self._gains = run.mode == "live" and isinstance(fact, RolesChanged) and bool(fact.gained)
         if run.mode != "live":
-            fact: Any = codec.untag(run.fact)
             grants = partition.head.grants
             changed = isinstance(fact, RolesChanged)
             self._imagined = roles.decided(fact, grants, self._policy, run.started_at) if changed else dict(grants)
@@ -67,9 +69,16 @@ class RoleBook:
                 self._keep(group, replace(known, until=until))
 
     def up_to_date(self, order: Order, about: str) -> Order:
-        """An order about the desired roles, with what is wanted at this moment: the target may have moved since it was asked for."""
+        """An order about the desired roles, with what is wanted at this moment: the target may have moved since it was asked for.
+
+        Raises Waiting where it would give somebody a role whose account is disabled, and nobody has decided yet whether they leave.
+        """
         if not isinstance(order, SetRoles) or about != roles.DESIRED:
             return order
+        head = self._partition.head
+        if self._gains and head.episode.stage is Stage.ACTIVE and head.known.seen is not None and not head.known.seen.account_enabled:
+            until = self._partition.clock.now() + HELD_FOR
+            raise Waiting(until=until, why=f"{HELD}the account is disabled, and whether they leave is not decided")
         return asking_for(order, self.wanted(), self._policy)
 
     def _keep(self, group: str, grant: Grant) -> None:

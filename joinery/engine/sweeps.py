@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
+from joinery.engine.breaker import HELD
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
 from joinery.engine.groups import GroupBook
 from joinery.engine.partition import OPEN_RUNS, PERSONS
@@ -122,12 +123,16 @@ class Sweeper:
         return {row.name.partition("|")[2] for row in index_rows(self.store, PERSONS, prefix=f"{self.tenant}|")}
 
     def tidy(self, *, older_than: timedelta = _DANGLING) -> None:
-        """Drop index rows of open runs whose commit never came, or whose removal was lost with a crash after the end."""
+        """Drop index rows of open runs and of held changes whose commit never came, or whose removal was lost with a crash after the end."""
         old = to_text(self.clock.now() - older_than)
         for row in index_rows(self.store, OPEN_RUNS):
             partition, _, seq = row.name.rpartition("|")
             if row.data.get("at", "") < old and not self.store.scan(partition, f"run.{seq}", limit=1):
                 self.store.delete_index(OPEN_RUNS, row.name)
+        for row in index_rows(self.store, HELD):
+            # Whoever stood still between the row and the commit has long lost the race.
+            if row.data.get("at", "") < old and not (self.store.read(row.name).head or {}).get("held"):
+                self.store.delete_index(HELD, row.name)
 
     def _mark_swept(self) -> None:
         etag, _ = self.store.read_shared(SWEPT)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from joinery.domain.moments import to_text
+from joinery.domain.policy import BreakerPolicy
+from joinery.engine.breaker import HeldBook, HeldChange
 from joinery.engine.envelope import EnvelopeKind, person_subject
 from joinery.engine.partition import OPEN_RUNS
 from joinery.engine.ports import DeltaPage, LinkExpired, Outgoing
 from joinery.errors import QueueUnavailable, TryLater
-from joinery.testing import World, person
+from joinery.testing import World, everyone, person
 
 ADA = person("ada", groups=("ITSM-NewJoiner",))
 
@@ -200,6 +203,23 @@ def test_dangling_rows_are_swept_and_living_ones_are_not() -> None:
     world.app.tick()
     assert [row.data["id"] for row in world.store.list_index(OPEN_RUNS)] == [world.runs()[0].run.id]
     assert "ghost" not in str(world.store.list_index("due"))
+
+
+def test_a_held_change_that_nobody_holds_is_listed_no_more_and_one_that_waits_for_a_person_is() -> None:
+    world = World(replace(everyone(), breaker=BreakerPolicy(hourly_min=0, hourly_share=0, daily_min=0, daily_share=0)))
+    for one in ("ada", "ben"):
+        world.put(person(one, groups=("ITSM-NewJoiner",)))
+        world.look(one)
+    world.pass_time(hours=1)
+    world.directory.change("ben", account_enabled=False)
+    world.look("ben")
+    # A worker stood still between this row and its commit, and lost the race.
+    HeldBook(world.store).put(HeldChange(partition="local|person:ada", workflow="leaver", at=world.clock.now(), why="full"))
+    world.app.sweep()
+    assert len(HeldBook(world.store).listed()) == 2
+    world.pass_time(minutes=11)
+    world.app.sweep()
+    assert [change.partition for change in HeldBook(world.store).listed()] == ["local|person:ben"]
 
 
 def test_the_tick_wakes_what_a_lost_message_left_behind_once_per_tick() -> None:

@@ -263,3 +263,31 @@ def test_what_another_group_gives_stays_when_a_request_for_the_same_role_is_refu
     gains(world, ADMINS)
     answers(world, approved=False)
     assert roles(world) == ("Change Manager",)
+
+
+# --- whether they leave is not decided
+
+
+@pytest.mark.parametrize("shadow", [True, False])
+def test_nobody_whose_leave_waits_for_a_person_is_given_a_role(shadow: bool) -> None:
+    full = BreakerPolicy(hourly_min=0, hourly_share=0, daily_min=0, daily_share=0)
+    world = world_in(leaver=Ring.SHADOW) if shadow else World(replace(everyone(), breaker=full))
+    gains(working(world), CHANGES)
+    leaves(world)
+    answers(world, True)
+    world.pass_time(hours=5)
+    assert roles(world) == () and any("is disabled" in view.run.waiting_for for view in world.runs())
+    # It was a wrong list: they are here.
+    world.directory.change("ada", account_enabled=True)
+    world.look("ada")
+    world.pass_time(minutes=30)
+    assert roles(world) == ("Change Manager",)
+
+
+def test_what_somebody_lost_is_taken_away_though_their_leave_waits() -> None:
+    world = World(replace(everyone(), breaker=BreakerPolicy(hourly_min=0, hourly_share=0, daily_min=0, daily_share=0)))
+    gains(working(world), DESK)
+    world.desk.fail(TryLater("busy"), asks=SetRoles, times=3)
+    loses(world, DESK)
+    leaves(world, minutes=120)
+    assert roles(world) == ()
