@@ -129,8 +129,13 @@ class Agents:
             return agents[0]
         for agent in self._of(person.former_addresses, None, deadline):
             address = wire.text(agent, "email").strip().casefold()
-            if self._users.owner_of(address, person, deadline) is None:
+            if self._users.owner_of(address, person, deadline) is not None:
+                continue
+            if str(agent["id"]) != known_id:
                 raise Refused(f"agent {agent['id']} has an address that this person had before; if it is theirs, give it the new one")
+            # Without a user nobody has taken it along when they got the new one.
+            self.take_along(address, person, deadline)
+            return self.get(wire.id_of(agent, "GET /Agent"), deadline)
         return None
 
     def of_id(self, agent_id: str, person: Person, deadline: Deadline, *, known_id: str | None = None) -> wire.Row:
@@ -168,11 +173,15 @@ class Agents:
     def retire(self, order: RetireAgent, deadline: Deadline) -> AgentRef:
         """Empty the role list and disable, each agent in a request of its own; a repeat changes nothing.
 
-        An agent with an address that the person only had before may be somebody else's by now: that is for a human to decide,
-        so it is Refused, after all that is certain was done, until that agent has no role and is disabled.
+        An agent with an address that the person only had before may be somebody else's by now, unless it is known to have been theirs and
+        nobody else has that address: that is for a human to decide, so it is Refused, after all that is certain was done, until that agent
+        has no role and is disabled.
         """
         addresses, linked = self._known_as(order, deadline)
         agents = self._of(addresses, linked, deadline)
+        former = self._of(order.person.former_addresses, None, deadline)
+        there = {one["id"] for one in agents}
+        agents += [agent for agent in former if agent["id"] not in there and self._stayed_theirs(agent, order, deadline)]
         for agent in agents:
             self.check_theirs(agent, order.person, deadline, known_id=order.known_id)
         removed = 0
@@ -180,12 +189,16 @@ class Agents:
             agent_id = wire.id_of(agent, "GET /Agent")
             self._client.post("/Agent", {"id": agent_id, "roles": [], "isdisabled": True, "isagentdetails": True}, deadline=deadline)
             removed += len(_roles(agent))
-        for agent in self._of(order.person.former_addresses, None, deadline):
+        for agent in former:
             if agent["id"] not in {one["id"] for one in agents} and (_roles(agent) or agent.get("isdisabled") is not True):
                 raise Refused(
                     f"agent {agent['id']} has an address that this person had before; if it is theirs, take its roles away and disable it"
                 )
         return AgentRef(ids=tuple(str(agent["id"]) for agent in agents), roles_removed=removed)
+
+    def _stayed_theirs(self, agent: wire.Row, order: RetireAgent, deadline: Deadline) -> bool:
+        address = wire.text(agent, "email").strip().casefold()
+        return str(agent["id"]) == order.known_id and self._users.owner_of(address, order.person, deadline) is None
 
     def check_retired(self, order: RetireAgent, result: AgentRef) -> ReadBack:
         """Every agent is disabled and has no role; where none was found, there is still none."""

@@ -187,7 +187,9 @@ class DeskAgents:
         return [
             agent
             for agent in self._things.agents
-            if has_address(agent.address, order.person) or any(same(agent.address, user) for user in users)
+            if has_address(agent.address, order.person)
+            or any(same(agent.address, user) for user in users)
+            or (agent.id == order.known_id and self._at_former(order.person, agent))
         ]
 
     def roles_of(self, order: SetRoles, agent: DeskAgent) -> RolesRef:
@@ -245,11 +247,18 @@ class DeskAgents:
             self._refuse_if_anothers(agent, order)
         if len(agents) > 1:
             raise Refused(f"agents {', '.join(agent.id for agent in agents)} share this person's address")
-        former = [agent for agent in self._things.agents if agent.address.casefold() in person.former_addresses]
-        former = [agent for agent in former if self._users.owner_of(agent.address, person) is None]
+        former = [agent for agent in self._things.agents if self._at_former(person, agent)]
+        if not agents and former and former[0].id == order.known_id:
+            # Without a user nobody has taken it along when they got the new one.
+            former[0].address, former[0].name = person.address, person.name
+            return former[0]
         if not agents and former:
             raise Refused(f"agent {former[0].id} has an address that this person had before; if it is theirs, give it the new one")
         return agents[0] if agents else None
+
+    def _at_former(self, person: Person, agent: DeskAgent) -> bool:
+        """At an address that the person had before, and that nobody else has."""
+        return agent.address.casefold() in person.former_addresses and self._users.owner_of(agent.address, person) is None
 
     def _at(self, person: Person) -> list[DeskAgent]:
         return [agent for agent in self._things.agents if has_address(agent.address, person)]

@@ -192,6 +192,16 @@ def test_an_agent_with_an_address_the_person_only_had_before_needs_a_human(world
     assert world.do(EnsureAgent(person=married)).id != there
 
 
+def test_an_agent_that_is_known_to_be_theirs_goes_along_to_the_new_address_unless_somebody_else_has_the_old_one(world: World) -> None:
+    there = world.do(AGENT).id
+    married = ALEX.evolve(mail="alex.king@contoso.com", user_principal_name="alex.king@contoso.com", former_addresses=ALEX.addresses)
+    assert world.do(EnsureAgent(person=married, known_id=there)).id == there
+    assert (world.do(EnsureAgent(person=married)).id, world.count_agents()) == (there, 1), "it is found by the new address alone"
+    again = married.evolve(mail="alex.third@contoso.com", user_principal_name="alex.third@contoso.com", former_addresses=married.addresses)
+    world.add_user("alex.king@contoso.com", directory_id=OTHER_ACCOUNT)
+    assert world.do(EnsureAgent(person=again, known_id=there)).id != there
+
+
 def test_a_team_that_the_desk_does_not_have_is_refused_by_name(world: World) -> None:
     refused(world, EnsureAgent(person=ALEX, team=NO_SUCH), f"team = '{NO_SUCH}'")
     assert world.count_agents() == 0

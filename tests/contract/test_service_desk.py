@@ -173,6 +173,22 @@ def test_an_agent_with_an_address_that_the_person_only_had_before_is_for_a_human
     assert (world.agent(theirs), world.agent(agent_id)) == ((0, False), (1, True))
 
 
+def test_an_agent_that_is_known_to_be_a_leavers_is_disabled_under_an_address_that_they_had_before(world: World) -> None:
+    agent_id = world.add_agent("alex.maiden@contoso.com", roles=1)
+    married = ALEX.evolve(former_addresses=("alex.maiden@contoso.com",))
+    assert world.do(RetireAgent(person=married, known_id=agent_id)) == AgentRef(ids=(agent_id,), roles_removed=1)
+    assert world.agent(agent_id) == (0, False)
+
+
+def test_an_agent_that_was_theirs_and_whose_address_somebody_else_has_now_is_left_alone(world: World) -> None:
+    agent_id = world.add_agent("alex.maiden@contoso.com", roles=1)
+    world.add_user("alex.maiden@contoso.com", directory_id="another-account")
+    married = ALEX.evolve(former_addresses=("alex.maiden@contoso.com",))
+    with pytest.raises(Refused, match=f"agent {agent_id} has an address that this person had before"):
+        world.desk.perform(RetireAgent(person=married, known_id=agent_id), KEY, within=WITHIN)
+    assert world.agent(agent_id) == (1, True)
+
+
 def test_a_user_at_a_former_address_of_the_person_is_not_taken_for_theirs(world: World) -> None:
     world.add_user("alex.maiden@contoso.com")
     married = ALEX.evolve(former_addresses=("alex.maiden@contoso.com",))

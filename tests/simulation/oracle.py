@@ -201,7 +201,7 @@ def _judge_run(outcome: Outcome, identity: str, memory: Memory, run: dict[str, A
     if run["mode"] == "shadow":
         _judge_rehearsal(outcome, name, memory, run, verdict)
         return
-    if status not in ("verified", "superseded") and not _is_for_a_human(memory, run):
+    if status not in ("verified", "superseded") and not _is_for_a_human(outcome, memory, run):
         verdict.lost.append(f"{name} ended {status}: {run.get('reason', '')}")
     if status == "verified":
         for step in memory.steps.get(run["seq"], []):
@@ -216,10 +216,11 @@ def _judge_run(outcome: Outcome, identity: str, memory: Memory, run: dict[str, A
         _judge_opening(outcome, identity, memory, run, opening, verdict, explained)
 
 
-def _is_for_a_human(memory: Memory, run: dict[str, Any]) -> bool:
-    """It failed because of an agent with an address that the person had before: whose it is by now only a person can say."""
+def _is_for_a_human(outcome: Outcome, memory: Memory, run: dict[str, Any]) -> bool:
+    """It failed because of an agent made by hand with an address that the person had before: whose it is by now only a person can say."""
     troubles = [step.get("trouble") or "" for step in memory.steps.get(run["seq"], []) if step["state"] == "failed"]
-    return bool(troubles) and all("has an address that this person had before" in trouble for trouble in troubles)
+    excuses = tuple(f"agent {agent} has an address that this person had before" for agent in outcome.agents_before)
+    return bool(troubles) and all(any(excuse in trouble for excuse in excuses) for trouble in troubles)
 
 
 def _judge_rehearsal(outcome: Outcome, name: str, memory: Memory, run: dict[str, Any], verdict: Verdict) -> None:

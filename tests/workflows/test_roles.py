@@ -746,3 +746,26 @@ def test_what_a_newcomer_is_in_stays_a_gain_while_shadow_watches_and_is_decided_
     world.look("ada")
     world.pass_time(minutes=20)
     assert len(requests(world)) == 1
+
+
+# --- an agent without a user
+
+
+def test_an_agent_of_somebody_who_is_no_user_goes_along_with_a_new_address_and_is_disabled_when_they_leave() -> None:
+    world = working()
+    gains(world, DESK)
+    assert world.desk.users == []
+    world.directory.change("ada", display_name="Ada King", mail="king@contoso.example", user_principal_name="king@contoso.example")
+    world.look("ada")
+    world.pass_time(hours=1)
+    loses(world, DESK)
+    gains(world, DESK)
+    assert (agent(world).address, roles(world)) == ("king@contoso.example", ("Service Desk",))
+    world.directory.change("ada", mail="byron@contoso.example", user_principal_name="byron@contoso.example")
+    world.look("ada")
+    world.pass_time(hours=1)
+    world.directory.change("ada", account_enabled=False)
+    world.look("ada")
+    world.pass_time(hours=1)
+    assert (agent(world).roles, agent(world).enabled) == ((), False)
+    assert [status for _, status in statuses(world)] == ["verified"] * 6
