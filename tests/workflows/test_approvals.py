@@ -350,6 +350,19 @@ def test_a_manager_who_is_set_a_moment_later_is_asked() -> None:
     assert office.asked() == ["bob"]
 
 
+def test_an_approval_that_is_open_for_ninety_days_is_still_answered_once() -> None:
+    office = Office(rules=replace(RULES, gives_up_after=timedelta(days=100))).ask()
+    for _ in range(90):
+        office.app.tick()
+        office.pass_time(days=1)
+    assert office.outcome() == "" and "bob" in office.asked()
+    office.answer("bob")
+    office.minutes(6)
+    assert office.outcome() == "approved"
+    assert [ticket.kind for ticket in office.desk.tickets] == ["role"] and len(office.ticket.rounds) <= 2
+    assert len(office.notes) < 20
+
+
 def test_reminders_and_the_end_come_in_working_time() -> None:
     """Eight hours a day: asked on Monday at 9:01, reminded on Tuesday, escalated on Wednesday evening, given up after ten working days."""
     office = Office(rules=replace(RULES, working=ApprovalPolicy().working)).ask()
