@@ -163,7 +163,7 @@ def _present(known: Known, person: Person, policy: Policy, now: datetime, patien
     if known.baseline is None and not known.newcomer:
         why = f"first sight, not in {policy.joiner_group}: taken in as they are"
         return _decided(known, person, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
-    if known.baseline is None or stage is not Stage.ACTIVE:
+    if known.baseline is None or not _was_active(known):
         first = "first sight of an account made since we watch" if known.baseline is None else "enabled"
         why = f"{first}, not in {policy.joiner_group}{'' if person.groups & policy.roles.keys() else ': nothing to start'}"
         return _with_roles(known, person, policy, now, Episode(number=known.episode.number, stage=Stage.ACTIVE), why)
@@ -175,7 +175,12 @@ def _enters(known: Known, person: Person, policy: Policy) -> bool:
     if policy.joiner_group not in person.groups or known.episode.joined_at:
         return False
     before = known.baseline
-    return before is None or known.episode.stage is not Stage.ACTIVE or policy.joiner_group not in before.groups
+    return before is None or not _was_active(known) or policy.joiner_group not in before.groups
+
+
+def _was_active(known: Known) -> bool:
+    """When we last decided. Whoever was enabled since, and only rehearsed or held, is here, and nothing has been decided about it."""
+    return known.episode.stage is Stage.ACTIVE and known.baseline is not None and known.baseline.account_enabled
 
 
 def _joining(known: Known, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:
@@ -183,7 +188,7 @@ def _joining(known: Known, person: Person, policy: Policy, now: datetime, patien
         return _waiting(known, patience, f"in {policy.joiner_group}; settling, so that a half-made account can be completed")
     episode = Episode(number=known.episode.number, stage=Stage.ACTIVE, joined_at=now)
     why = f"entered {policy.joiner_group}"
-    if known.baseline is not None and known.episode.stage is Stage.ACTIVE:
+    if known.baseline is not None and _was_active(known):
         # They were here already: what else changed is told as well, or the new baseline would swallow it. What was merely
         # empty until now is part of joining: the run begins with it.
         joining = replace(known, episode=replace(known.episode, joined_at=now))

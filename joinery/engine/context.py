@@ -94,6 +94,7 @@ class Context:
         self._around = around
         self._roles = roles
         self._inherited = inherited
+        self._open_tickets: Mapping[str, str] | None = None
         #: Steps in the order in which the recipe asked for them in this execution.
         self.asked: list[str] = []
         #: What stopped this execution. The runner looks here, in case the recipe swallowed it.
@@ -137,8 +138,11 @@ class Context:
 
     @property
     def open_tickets(self) -> Mapping[str, str]:
-        """Matter (as in ``about``) -> id of the ticket about it that no run has closed. It does not change while a run goes on."""
-        return self._partition.head.tickets
+        """Matter (as in ``about``) -> id of the ticket about it that no run has closed. It does not change while a run goes on: it is remembered."""
+        name = "see which tickets are open"
+        if self._open_tickets is None and (name in self._steps or self._partition.head.tickets):
+            self._open_tickets = self.step(name, lambda: dict(self._partition.head.tickets))
+        return self._open_tickets or {}
 
     @property
     def grants(self) -> Mapping[str, Grant]:

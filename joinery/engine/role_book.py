@@ -79,7 +79,11 @@ class RoleBook:
         if self._gains and head.episode.stage is Stage.ACTIVE and head.known.seen is not None and not head.known.seen.account_enabled:
             until = self._partition.clock.now() + HELD_FOR
             raise Waiting(until=until, why=f"{HELD}the account is disabled, and whether they leave is not decided")
-        return asking_for(order, self.wanted(), self._policy)
+        fresh = asking_for(order, self.wanted(), self._policy)
+        if order.agent_id is None and fresh.roles:
+            # Nothing was wanted when this run looked for an agent. What is wanted since is given by the run that brought it, with its agent.
+            fresh = replace(fresh, roles=(), as_they_are=tuple(sorted({*fresh.as_they_are, *fresh.roles})))
+        return fresh
 
     def _keep(self, group: str, grant: Grant) -> None:
         """The head's from the next commit on, and the audit has it."""

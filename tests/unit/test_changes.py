@@ -101,6 +101,17 @@ STORIES: dict[str, tuple[Known, list[Seen]]] = {
         ACTIVE,
         [Seen(what=JOINING, again=60), Seen(what=JOINING, at=60, facts=(Joined(),))],
     ),
+    "enabled in the joiner group, and only rehearsed: joins, and the role groups of before count": (
+        known(JOINING.evolve(account_enabled=False, groups=JOINING.groups | {DESK}), Stage.ACTIVE),
+        [
+            Seen(what=JOINING.evolve(groups=JOINING.groups | {DESK}), again=60),
+            Seen(what=JOINING.evolve(groups=JOINING.groups | {DESK}), at=60, facts=(Joined(), RolesChanged(gained=(DESK,)))),
+        ],
+    ),
+    "enabled in a role group, and only rehearsed: it was gained": (
+        known(DISABLED.evolve(groups=frozenset({DESK})), Stage.ACTIVE),
+        [Seen(what=ADA.evolve(groups=frozenset({DESK})), facts=(RolesChanged(gained=(DESK,)),))],
+    ),
     "disabled is believed at once": (ACTIVE, [Seen(what=DISABLED, facts=(LEFT_DISABLED,), stage=Stage.LEFT), Seen(what=DISABLED, at=60)]),
     "soft-deleted is believed at once": (ACTIVE, [Seen(what=SOFT, facts=(LEFT_SOFT,), stage=Stage.LEFT), Seen(what=SOFT, at=60)]),
     "leaving a second after joining is believed at once": (WAS_JOINER, [Seen(what=DISABLED, at=1, facts=(LEFT_DISABLED,))]),
