@@ -12,7 +12,7 @@ from joinery.cli.timeline import name_of
 from joinery.cli.up import say
 from joinery.cli.words import counted
 from joinery.domain.moments import to_text
-from joinery.engine.journal import Head, Run, RunStatus, whole_head
+from joinery.engine.journal import Run, RunStatus
 from joinery.engine.promotion import retries_of, retry
 from joinery.engine.readside import KnownPerson, RunView
 from joinery.engine.reopening import standing
@@ -64,8 +64,7 @@ def _standing(opened: Stored) -> Iterator[tuple[KnownPerson, RunView]]:
 
 def _known(opened: Stored, view: RunView) -> KnownPerson | None:
     """Whose run it is; None for the runs of alerts."""
-    head = whole_head(opened.store.read(view.partition)) if "|person:" in view.partition else None
-    return KnownPerson(partition=view.partition, head=Head.from_document(head, partition=view.partition)) if head is not None else None
+    return opened.reads.known(view.partition) if "|person:" in view.partition else None
 
 
 def _later(opened: Stored, known: KnownPerson, view: RunView) -> Iterator[Run]:

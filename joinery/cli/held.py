@@ -17,7 +17,6 @@ from joinery.domain.guard import Verdict
 from joinery.domain.moments import to_text
 from joinery.domain.person import Absence, Sighting
 from joinery.engine.breaker import HeldBook, HeldChange, HeldDecision
-from joinery.engine.journal import Head, whole_head
 from joinery.engine.readside import KnownPerson
 from joinery.planning import Plan
 
@@ -54,11 +53,8 @@ def list_held(data: str | None, *, as_json: bool) -> int:
 
 
 def _known(opened: Stored, change: HeldChange) -> KnownPerson | None:
-    stored_head = whole_head(opened.store.read(change.partition))
-    if stored_head is None:
-        return None
-    known = KnownPerson(partition=change.partition, head=Head.from_document(stored_head, partition=change.partition))
-    return known if known.person is not None else None
+    known = opened.reads.known(change.partition)
+    return known if known is not None and known.person is not None else None
 
 
 def sighting_of(known: KnownPerson, workflows: Collection[str]) -> Sighting:
@@ -91,17 +87,14 @@ def decide(data: str | None, decision: str, *, person: str | None, everything: b
     word = HeldDecision(decision)
     with stored(data) as opened:
         book = HeldBook(opened.store)
-        chosen = [one for one in book.listed() if person is None or one.partition in _partitions(opened, person)]
+        wanted = {known.partition for known in opened.reads.find(person.strip())} if person is not None else set()
+        chosen = [one for one in book.listed() if everything or one.partition in wanted]
         for one in chosen:
             # The audit first: what is decided can always be explained.
             opened.log.record(f"held {decision}", f"{_id(one)}: {reason.strip()}", by=user(), workflow=one.workflow)
             book.put(replace(one, decision=word))
     say(f"{_DONE[word]}: {counted(len(chosen), 'change')}." if chosen else "Nothing of that is held.")
     return WELL if chosen else NOT_WELL
-
-
-def _partitions(opened: Stored, who: str) -> set[str]:
-    return {known.partition for known in opened.reads.find(who.strip())}
 
 
 def _id(change: HeldChange) -> str:

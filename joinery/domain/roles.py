@@ -251,7 +251,7 @@ def with_what_stands_no_more(reading: Reading, grants: Mapping[str, Grant], poli
     """
     if reading.episode.stage is not Stage.ACTIVE:
         return reading
-    told = next((fact for fact in reading.facts if isinstance(fact, RolesChanged)), RolesChanged())
+    told = _roles_changed(reading)
     is_back = any(isinstance(fact, Returned) for fact in reading.facts)
     here = reading.baseline.groups if reading.baseline is not None else None
     gained, lost = set(told.gained), set(told.lost)
@@ -273,8 +273,7 @@ def with_what_stands_no_more(reading: Reading, grants: Mapping[str, Grant], poli
     fact = replace(told, gained=tuple(sorted(gained)), lost=tuple(sorted(lost)))
     if fact == told:
         return reading
-    facts = (*(one for one in reading.facts if not isinstance(one, RolesChanged)), fact)
-    return replace(reading, facts=facts, why="; ".join((*((reading.why,) if reading.facts else ()), *whys)))
+    return _telling(reading, fact, *whys)
 
 
 def with_endings(reading: Reading, grants: Mapping[str, Grant], now: datetime) -> Reading:
@@ -282,14 +281,23 @@ def with_endings(reading: Reading, grants: Mapping[str, Grant], now: datetime) -
     past = expired(grants, now)
     if not past or reading.episode.stage is not Stage.ACTIVE:
         return reading
-    told = next((fact for fact in reading.facts if isinstance(fact, RolesChanged)), RolesChanged())
+    told = _roles_changed(reading)
     # A membership that is over, or over and there again, has ended for a better reason.
     ended = tuple(group for group in past if group not in (*told.lost, *told.gained))
     if not ended:
         return reading
+    return _telling(reading, replace(told, ended=ended), f"{', '.join(ended)}: granted until a date that has passed")
+
+
+def _roles_changed(reading: Reading) -> RolesChanged:
+    """What the reading says of role groups; nothing lost or gained where it says nothing."""
+    return next((fact for fact in reading.facts if isinstance(fact, RolesChanged)), RolesChanged())
+
+
+def _telling(reading: Reading, roles: RolesChanged, *whys: str) -> Reading:
+    """The reading with this in place of what it says of role groups, and why; a reading without facts has no reason of its own to keep."""
     others = tuple(fact for fact in reading.facts if not isinstance(fact, RolesChanged))
-    why = f"{', '.join(ended)}: granted until a date that has passed"
-    return replace(reading, facts=(*others, replace(told, ended=ended)), why=f"{reading.why}; {why}" if reading.facts else why)
+    return replace(reading, facts=(*others, roles), why="; ".join((*((reading.why,) if reading.facts else ()), *whys)))
 
 
 def _ends(grant: Grant) -> datetime | None:

@@ -14,7 +14,7 @@ from joinery.domain.moments import from_text, to_text
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.partition import APPROVALS, ENDED, STILL_ASKED
 from joinery.engine.ports import Clock, MessageQueue, Outgoing, Row, ServiceDesk, StateStore
-from joinery.engine.rows import index_rows
+from joinery.engine.rows import index_row, index_rows
 from joinery.errors import LostRace, Refused, StoreUnavailable, TryLater
 
 _log = logging.getLogger(__name__)
@@ -96,8 +96,8 @@ class AnswerPost:
 
     def forget(self, ticket_id: str, partition: str) -> None:
         """Nobody in this partition waits for this ticket: a row that says so was left behind."""
-        rows = self._store.list_index(APPROVALS, prefix=ticket_id, limit=1)
-        if any(row.name == ticket_id and row.data["partition"] == partition for row in rows):
+        row = index_row(self._store, APPROVALS, ticket_id)
+        if row is not None and row.data["partition"] == partition:
             self._store.delete_index(APPROVALS, ticket_id)
 
     def watched_enough(self, ticket_id: str) -> None:
@@ -118,8 +118,7 @@ class AnswerPost:
         return list(rows.values())
 
     def _ended(self, ticket_id: str) -> Row | None:
-        rows = self._store.list_index(ENDED, prefix=ticket_id, limit=1) if ticket_id else ()
-        return next((row for row in rows if row.name == ticket_id), None)
+        return index_row(self._store, ENDED, ticket_id) if ticket_id else None
 
     def _send(self, rows: Iterable[Row], cause: str) -> None:
         envelopes = []

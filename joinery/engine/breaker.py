@@ -15,8 +15,8 @@ from enum import StrEnum
 from joinery.domain.events import Fact, Left, LeftHow, RolesChanged
 from joinery.domain.moments import from_text, to_text
 from joinery.domain.policy import BreakerPolicy
-from joinery.engine.ports import Clock, Document, StateStore
-from joinery.engine.rows import index_rows
+from joinery.engine.ports import Clock, Document, Row, StateStore
+from joinery.engine.rows import index_row, index_rows
 from joinery.errors import LostRace
 
 #: The shared rows, the index of active people and the one of people whose change is held.
@@ -233,21 +233,23 @@ class HeldBook:
 
     def get(self, partition: str) -> HeldChange | None:
         """What is held of one person."""
-        return next((change for change in self.listed(prefix=partition) if change.partition == partition), None)
+        row = index_row(self._store, HELD, partition)
+        return _held_change(row) if row else None
 
     def drop(self, partition: str) -> None:
         """It is decided, or no longer so."""
         self._store.delete_index(HELD, partition)
 
-    def listed(self, *, prefix: str = "") -> tuple[HeldChange, ...]:
+    def listed(self) -> tuple[HeldChange, ...]:
         """Everything that is held, by partition."""
-        return tuple(
-            HeldChange(
-                partition=row.name,
-                workflow=row.data["workflow"],
-                at=from_text(row.data["at"]),
-                why=row.data["why"],
-                decision=HeldDecision(row.data["decision"]) if row.data["decision"] else None,
-            )
-            for row in index_rows(self._store, HELD, prefix=prefix)
-        )
+        return tuple(_held_change(row) for row in index_rows(self._store, HELD))
+
+
+def _held_change(row: Row) -> HeldChange:
+    return HeldChange(
+        partition=row.name,
+        workflow=row.data["workflow"],
+        at=from_text(row.data["at"]),
+        why=row.data["why"],
+        decision=HeldDecision(row.data["decision"]) if row.data["decision"] else None,
+    )

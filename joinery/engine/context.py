@@ -317,7 +317,8 @@ class Context:
 
         ``of`` names who has to approve: ``manager`` (of now, asked anew when it changes) or ``owner:<mail>``; one after the other, or with
         ``any_of`` all at once, and the first answer decides. A run that overtook another goes on with what that one had asked on the same
-        ticket; ``about`` as in ``do``. ``note_apart`` says who is asked in a note of its own, as recipes did once. What it does on the desk are steps whose names begin with this one's. Raises Waiting.
+        ticket; ``about`` as in ``do``. ``note_apart`` says who is asked in a note of its own, as recipes did once. What it does on the desk are
+        steps whose names begin with this one's. Raises Waiting.
         """
         with self._leash.engine():
             if not of:

@@ -21,7 +21,7 @@ from joinery.engine.breaker import DECIDED
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
 from joinery.engine.envelope import Envelope, EnvelopeKind
-from joinery.engine.gate import Gate, was_rehearsed
+from joinery.engine.gate import Gate, rehearsed_workflows, was_rehearsed
 from joinery.engine.groups import GroupBook, named
 from joinery.engine.journal import HELD, HELD_FOR, Run, RunStatus, run_id
 from joinery.engine.overlap import meet
@@ -185,8 +185,10 @@ class Dispatcher:
             self._tell(partition, envelope, "waiting" if reading.look_again_at else "nothing", reading.why, sighting, head.known)
 
     def _is_newcomer(self, person: Person) -> bool:
+        if person.created_at is None:
+            return False
         since = watched_since(self.store)
-        return since is not None and person.created_at is not None and person.created_at >= since
+        return since is not None and person.created_at >= since
 
     @property
     def _second_look(self) -> timedelta:
@@ -194,8 +196,9 @@ class Dispatcher:
 
     def _forget_rehearsals(self, partition: Partition, reading: Reading) -> None:
         """A fact that no longer stands may be rehearsed again when it comes back."""
-        known = {identity.partition("-")[0] for identity in partition.head.rehearsed}
-        for workflow in set() if reading.in_doubt else known - self._workflows_of(reading):
+        if reading.in_doubt:
+            return
+        for workflow in rehearsed_workflows(partition) - self._workflows_of(reading):
             self.gate.end_rehearsal(partition, workflow)
 
     def _workflows_of(self, reading: Reading) -> set[str]:

@@ -23,7 +23,7 @@ from joinery.engine.operations import ERASED, OperatorLog
 from joinery.engine.parking import ParkingLot
 from joinery.engine.ports import Clock, Commit, Document, Randomness, Row, Snapshot, StateStore
 from joinery.engine.reports import REPORTS
-from joinery.engine.rows import partition_rows
+from joinery.engine.rows import index_row, partition_rows
 from joinery.errors import LostRace
 
 #: The index of erasures that wait for the end of a run.
@@ -115,9 +115,8 @@ class Eraser:
         return done
 
     def _held(self, partition: str) -> Iterator[str]:
-        for row in self._store.list_index(HELD, prefix=partition):
-            if row.name == partition:
-                yield "a change of theirs is held, and nobody has decided on it or the next look is still to come"
+        if index_row(self._store, HELD, partition) is not None:
+            yield "a change of theirs is held, and nobody has decided on it or the next look is still to come"
 
     def _commit(self, partition: str, snapshot: Snapshot, head: Document, changes: list[Row | str]) -> bool:
         bare, known = split_head(head)

@@ -123,8 +123,7 @@ class Gate:
             # A row whose commit never came: somebody decided about it, and nothing is held.
             self.held.drop(partition.name)
         if envelope.cause == DECIDED:
-            standing = {identity.partition("-")[0] for identity in partition.head.rehearsed}
-            for workflow in self.promotions.of(partition.name).keys() - standing:
+            for workflow in self.promotions.of(partition.name).keys() - rehearsed_workflows(partition):
                 self.promotions.done(partition.name, workflow)
         if partition.head.held and Verdict.HOLD not in verdicts and not in_doubt:
             if not verdicts:
@@ -144,6 +143,11 @@ class Gate:
             self.store.put_index(ACTIVE, partition.name, {"department": mark})
         else:
             partition.afterwards(lambda: self.store.delete_index(ACTIVE, partition.name))
+
+
+def rehearsed_workflows(partition: Partition) -> set[str]:
+    """Names of the workflows of which shadow saw a fact that still stands."""
+    return {identity.partition("-")[0] for identity in partition.head.rehearsed}
 
 
 def was_rehearsed(partition: Partition, workflow: str, episode: int) -> bool:

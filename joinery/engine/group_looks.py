@@ -10,7 +10,7 @@ from joinery.engine.groups import GroupBook
 from joinery.engine.lookup import HOLDERS
 from joinery.engine.partition import PERSONS
 from joinery.engine.ports import Clock, Directory, MessageQueue, Outgoing, StateStore
-from joinery.engine.rows import index_rows
+from joinery.engine.rows import index_row, index_rows
 from joinery.errors import TryLater
 
 #: While a watched name is missing, the directory is asked at most this often.
@@ -76,11 +76,7 @@ class GroupLooks:
         if len(envelope.members) > _KNOWN_UP_TO:
             return frozenset()
         subjects = {member.lower(): f"{envelope.tenant}|{person_subject(member.lower())}" for member in envelope.members}
-        return frozenset(
-            member
-            for member, name in subjects.items()
-            if any(row.name == name for row in self.store.list_index(PERSONS, prefix=name, limit=1))
-        )
+        return frozenset(member for member, name in subjects.items() if index_row(self.store, PERSONS, name) is not None)
 
     def _ask_again(self, envelope: Envelope) -> None:
         """Resolve the names anew if that was not done since the notification; a burst about other groups costs one question."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from joinery.engine.ports import StateStore
-from joinery.engine.rows import index_rows
+from joinery.engine.rows import index_row, index_rows
 
 #: Indices: partition -> workflow -> what was decided; partition -> failed runs that are to go on; and partition -> why to look at it.
 PROMOTED, RETRIED, WANTED = "promoted", "retried", "wanted-looks"
@@ -50,8 +50,8 @@ class PromotionBook:
         yield from _names(self._store, PROMOTED)
 
     def _stored(self, partition: str) -> Mapping[str, str]:
-        rows = self._store.list_index(PROMOTED, prefix=partition)
-        return next((row.data for row in rows if row.name == partition), {})
+        row = index_row(self._store, PROMOTED, partition)
+        return row.data if row else {}
 
 
 def retry(store: StateStore, partition: str, seqs: Iterable[int]) -> None:
@@ -61,8 +61,8 @@ def retry(store: StateStore, partition: str, seqs: Iterable[int]) -> None:
 
 def retries_of(store: StateStore, partition: str) -> tuple[int, ...]:
     """Seqs of the failed runs of one person that are to go on."""
-    rows = store.list_index(RETRIED, prefix=partition)
-    return next((tuple(row.data["runs"]) for row in rows if row.name == partition), ())
+    row = index_row(store, RETRIED, partition)
+    return tuple(row.data["runs"]) if row else ()
 
 
 def retried(store: StateStore) -> Iterator[str]:

@@ -60,11 +60,13 @@ class ReadSide:
         return self._known(row.name for row in index_rows(self._store, PERSONS))
 
     def _known(self, partitions: Iterable[str]) -> Iterator[KnownPerson]:
-        for partition in partitions:
-            head = whole_head(self._store.read(partition))
-            # An index row is written before the commit it points to; one that dangles is skipped.
-            if head is not None:
-                yield KnownPerson(partition=partition, head=Head.from_document(head, partition=partition))
+        # An index row is written before the commit it points to; one that dangles is skipped.
+        return (known for partition in partitions if (known := self.known(partition)) is not None)
+
+    def known(self, partition: str) -> KnownPerson | None:
+        """Whoever this partition is about; None where nothing is stored."""
+        head = whole_head(self._store.read(partition))
+        return KnownPerson(partition=partition, head=Head.from_document(head, partition=partition)) if head is not None else None
 
     def find(self, who: str) -> tuple[KnownPerson, ...]:
         """People by directory id, user principal name, mail or display name (without case)."""

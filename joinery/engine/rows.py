@@ -17,6 +17,12 @@ def index_rows(store: StateStore, index: str, *, prefix: str = "", after: str = 
         after = rows[-1].name
 
 
+def index_row(store: StateStore, index: str, key: str) -> Row | None:
+    """The one row of an index with this key; None where there is none. Raises StoreUnavailable."""
+    # Whatever else begins with the key sorts after it.
+    return next((row for row in store.list_index(index, prefix=key, limit=1) if row.name == key), None)
+
+
 def partition_rows(store: StateStore, partition: str, prefix: str) -> Iterator[Row]:
     """Every row of a partition whose name starts with ``prefix``, in order. Raises StoreUnavailable, on any page."""
     after = ""
