@@ -101,6 +101,8 @@ def words_for(record: AuditRecord) -> tuple[str, Tone]:
             return f"{step}: no answer, it may have happened; looking before anything is repeated", Tone.CAREFUL
         case "step not found":
             return f"{step}: it did not happen; doing it now", Tone.CAREFUL
+        case "step overtaken":
+            return f"{step}: {why}", Tone.CAREFUL
         case "step abandoned":
             return f"{step}: did not happen, and must not any more", Tone.CAREFUL
         case "step delayed":

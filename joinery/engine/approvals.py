@@ -172,6 +172,7 @@ class _OpenQuestion:
 
     def _new_round(self, **changes: Any) -> None:
         """Plan the next round; it is in the journal before anything is done about it."""
+        self._parts.overtake(f"ask, round {self._at.round}")
         self._at = replace(self._at, round=self._at.round + 1, number="", users=(), **changes)
         self._save()
         self._point_here()

@@ -105,6 +105,14 @@ class Parts:
             raise QuestionLost(f"{full}: {step.trouble}")
         return codec.untag(step.result)
 
+    def overtake(self, name: str) -> None:
+        """Another of ours takes its place: where it was not read back by now, it never shows again, and the other one is read back instead."""
+        step = self._known(part(self._question.name, name))
+        if step is not None and step.state is StepState.DONE and step.verified is None:
+            why = "another one takes its place before it was read back; that one is"
+            self._partition.audit("step overtaken", why, run=self._run.id, step=step.name)
+            self._partition.save_step(self._run, replace(step, verified=True, due=None, trouble=""))
+
     def say(self, name: str, text: str) -> None:
         """A note, once. One that is refused keeps no answer waiting. Raises Waiting."""
         full = part(self._question.name, name)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from joinery.domain.changes import Known, Reading, interpret
+from joinery.domain.changes import Known, Reading, Stage, interpret
 from joinery.domain.edits import under
 from joinery.domain.events import Fact, Returned, RolesChanged
 from joinery.domain.guard import GuardDecision, Verdict
@@ -122,7 +122,10 @@ class Dispatcher:
         self.questions.tell(partition, head, sighting)
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
-        if envelope.kind is EnvelopeKind.LOOK and not envelope.again and not explained and partition.head.look_again_at is None:
+        # Who was disabled may be enabled again: a replica that lags behind both would show the leave last, and nobody would tell us again.
+        left_now = partition.head.episode.stage is Stage.LEFT and head.episode.stage is not Stage.LEFT
+        doubted = left_now or not explained
+        if envelope.kind is EnvelopeKind.LOOK and not envelope.again and doubted and partition.head.look_again_at is None:
             partition.look_once_more(self._second_look, enqueued_at=enqueued_at)
 
     def _explains(self, partition: Partition, sighting: Sighting) -> bool:

@@ -102,7 +102,8 @@ def _judge_person(outcome: Outcome, character: Character, verdict: Verdict, expl
     verdict.people += 1
     verdict.certain += len({(end.joins, end.leaves, end.stage) for end in ends}) == 1
     # Held, or not even that yet: it waits for an answer, and is held when that is due.
-    held = _is_alone(outcome, character) and all(run["waiting_for"] for run in memory.runs if run["status"] == "open")
+    alone = _is_alone(outcome, character) or memory.waits_for_a_word
+    held = alone and all(run["waiting_for"] for run in memory.runs if run["status"] == "open")
     if memory.open_rows and not held:
         verdict.lost.append(f"{identity}: still open: {', '.join(memory.open_rows)}")
     _decided(outcome, identity, memory, ends, verdict)

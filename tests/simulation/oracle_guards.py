@@ -175,14 +175,15 @@ class _Told:
     def outside(self) -> Iterator[tuple[str, str]]:
         """Runs for somebody who was never inside by any of the rules in use, beyond what was promoted."""
         for workflow in WORKFLOWS:
-            beyond = 0
+            # One word about several groups may be several runs, which begin in one moment.
+            beyond: set[str] = set()
             for run in self._runs(workflow):
                 at = self._at(run)
                 rules = [self._theme.all_rules[edition] for edition in self._in_use(at)]
                 if any(workflow not in one.narrow or self._was_inside(one, at) for one in rules):
                     continue
-                beyond += 1
-                if beyond > len(self._said(PROMOTED, workflow, at)):
+                beyond.add(str(at))
+                if len(beyond) > len(self._said(PROMOTED, workflow, at)):
                     yield "wrong", f"{self._name(run)} acted outside of its ring, and nobody had promoted it"
 
     def stood_before(self, workflow: str, wider: float) -> bool:

@@ -317,11 +317,12 @@ class FastStore(MemoryStateStore):
         return {stored.document()["partition"] for stored in self._indexes.get("due", {}).values()}
 
     def undecided(self) -> set[str]:
-        """Partitions without an open run in which something waits for a person's word."""
+        """Partitions in which something waits for a person's word, and no open run for anything else."""
         found = set()
         for name, rows in self._partitions.items():
             head = rows["head"].document() if "head" in rows else {}
-            if (head.get("held") or head.get("rehearsed")) and not any(row.startswith("run.") for row in rows):
+            runs = [rows[row].document() for row in rows if row.startswith("run.") and ".step." not in row]
+            if (head.get("held") or head.get("rehearsed")) and all(run["waiting_for"].startswith("held: ") for run in runs):
                 found.add(name)
         return found
 

@@ -477,6 +477,21 @@ def test_a_change_that_the_first_look_does_not_show_is_seen_at_the_second() -> N
     assert statuses(world) == [("leaver", "verified")]
 
 
+def test_somebody_who_is_disabled_and_enabled_again_is_seen_to_be_back_though_the_replica_lags_and_nobody_tells_again() -> None:
+    """Both changes in one page of the sweep are one look."""
+    world = World()
+    world.put(person("ada", groups=("ITSM-NewJoiner",)))
+    world.look("ada")
+    world.pass_time(minutes=30)
+    world.directory.change("ada", account_enabled=False)
+    world.directory.stale_looks("ada")
+    world.directory.change("ada", account_enabled=True)
+    world.look("ada")
+    assert head(world)["known"]["episode"]["stage"] == "left"
+    world.pass_time(minutes=30)
+    assert head(world)["known"]["episode"]["stage"] == "active"
+
+
 def test_the_second_look_is_remembered_where_the_bus_does_not_take_it() -> None:
     """Put back, the hint would leave one more message each time that the bus took it and did not say so."""
     world = World()

@@ -231,6 +231,24 @@ def test_a_new_manager_is_asked_instead_of_the_old_one() -> None:
     assert office.outcome() == "approved"
 
 
+def test_a_round_that_gives_way_to_the_next_before_it_was_read_back_leaves_its_run_verified() -> None:
+    office = Office()
+    office.desk.fail(TryLater("busy"), asks=AskApproval, method="read_back", times=20)
+    office.ask()
+    assert office.asked() == ["bob"]
+    office.desk.mend()
+    office.directory.change("ada", manager=staff("ada", "eve").manager)
+    office.look("ada")
+    office.pass_time(minutes=2)
+    assert [step.verified for view in office.runs() for step in view.steps if step.asks == AskApproval.__name__] == [True, True]
+    [told] = office.said("step overtaken")
+    assert "another one takes its place" in told
+    office.answer("eve")
+    office.minutes(6)
+    assert [str(view.run.status) for view in office.runs()] == ["verified"]
+    assert office.said("alert") == []
+
+
 def test_a_manager_who_leaves_is_replaced_as_policy_says() -> None:
     office = Office()
     office.look("bob")

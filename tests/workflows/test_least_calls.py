@@ -183,7 +183,7 @@ def test_a_role_with_approval_of_people_whom_the_desk_does_not_know(office: Offi
 
 def test_each_flow_looks_at_people_so_often_and_each_look_is_one_call(office: Office) -> None:
     """The least is one look at the person, and for an approval one at whoever is asked, at each of its two ends. What is looked at besides:
-    whoever settles, when they have settled; and right before somebody is asked, and before their answer is believed, whether they still may.
+    whoever settles, when they have settled; a leaver, whether they are back already; and right before somebody is asked, and before their answer is believed, whether they still may.
     """
     looks = office.world.directory.looks
 
@@ -201,7 +201,7 @@ def test_each_flow_looks_at_people_so_often_and_each_look_is_one_call(office: Of
     office.says(request, 1)
     assert seen(lambda: office.hears(minutes=5)) == {"ada": 1, "bob": 2}
     office.world.pass_time(minutes=30)
-    assert seen(lambda: becomes(office, groups=joined, department="Sales", account_enabled=False)) == {"ada": 1}
+    assert seen(lambda: becomes(office, groups=joined, department="Sales", account_enabled=False)) == {"ada": 2}
 
 
 def test_what_is_looked_at_once_more_a_quarter_of_an_hour_after_each_create(office: Office) -> None:
