@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,9 +9,9 @@ from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from joinery.errors import ConfigurationError, Finding
+from joinery.setting_checks import bad_alert_url, bad_connection, bad_url, on_loopback
 
 #: What there is to choose from.
 STORES, QUEUES = ("sqlite", "tables"), ("embedded",)
@@ -165,9 +163,9 @@ class Settings:
         for name, problem, remedy in (*self._wrong_about_tables(), *self._wrong_about_the_desk_webhook()):
             wrong(name, problem, remedy)
         for name in ("public_url", "graph_url", "graph_authority", "halo_url", "halo_auth_url"):
-            if problem := _bad_url(getattr(self, name)):
+            if problem := bad_url(getattr(self, name)):
                 wrong(name, problem, "Use https://host (http is allowed on loopback only), without a query.")
-        if problem := _bad_alert_url(self.alert_url.reveal()):
+        if problem := bad_alert_url(self.alert_url.reveal()):
             wrong("alert_url", problem, "Use the https address that your chat channel or pager gives for incoming messages.")
         for name in ("port", "graph_port", "halo_port"):
             if not 0 <= getattr(self, name) <= 65535:
@@ -202,9 +200,9 @@ class Settings:
                 yield name, f"is set, but JOINERY_STORE is {self.store!r}", "Set JOINERY_STORE=tables, or remove this one."
         if len(given) == 2:
             yield "tables_connection", "is set beside JOINERY_TABLES_URL", "Keep one of the two: they may name different accounts."
-        if problem := _bad_url(self.tables_url) or ("" if not self.tables_url or self.tables_url.startswith("https:") else "is not https"):
+        if problem := bad_url(self.tables_url) or ("" if not self.tables_url or self.tables_url.startswith("https:") else "is not https"):
             yield "tables_url", problem, "Use https://ACCOUNT.table.core.windows.net; for the emulator, a connection string."
-        if problem := _bad_connection(self.tables_connection.reveal()):
+        if problem := bad_connection(self.tables_connection.reveal()):
             yield "tables_connection", problem, "Copy the connection string that the portal shows beside the account's keys."
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,62}", self.tables_name):
             yield "tables_name", f"is {self.tables_name!r}", "Use 3 to 63 letters and digits, a letter first."
@@ -325,55 +323,3 @@ def _text(value: object) -> str:
 def _place(name: str, env: str, given: Mapping[str, object]) -> str:
     """What the user wrote: the option where the value came from the command line, else the variable."""
     return f"--{name.replace('_', '-')}" if given.get(name) is not None else env
-
-
-def _bad_url(url: str) -> str:
-    """What is wrong with an address, in words that repeat no secret; empty where it is sound."""
-    if not url:
-        return ""
-    if any(sign in url for sign in "@?#"):
-        return "carries a user name, a password, a query or a fragment"
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not re.search(r"[\s\\]", url)
-    except ValueError:
-        # Brackets around no IPv6 address, or a port that is no number up to 65535.
-        sound = False
-    if not sound:
-        return f"is {url!r}"
-    if parts.scheme == "http" and not on_loopback(url):
-        return f"is {url!r}, without encryption"
-    return ""
-
-
-def _bad_alert_url(url: str) -> str:
-    """Such an address may carry its secret in the path or in the query, so it is never repeated."""
-    return "is no https address" if url and _bad_url(url.partition("?")[0]) else ""
-
-
-def _bad_connection(text: str) -> str:
-    """What is wrong with a storage connection string, in words that repeat none of it; empty where it is sound."""
-    if not text or text.strip().casefold() == "usedevelopmentstorage=true":
-        return ""
-    pairs = [part.partition("=") for part in text.strip().rstrip(";").split(";")]
-    has = {name.strip().casefold(): value.strip() for name, sign, value in pairs if sign}
-    if len(has) < len(pairs):
-        return "is no list of NAME=VALUE;"
-    if not (has.get("accountname") and has.get("accountkey")) and not (has.get("sharedaccesssignature") and has.get("tableendpoint")):
-        return "names neither AccountName and AccountKey nor TableEndpoint and SharedAccessSignature"
-    try:
-        base64.b64decode(has.get("accountkey", ""), validate=True)
-    except ValueError:
-        return "has an AccountKey that is no base64"
-    if _bad_url(has.get("tableendpoint", "")):
-        return "has a TableEndpoint that is no address, or one without encryption"
-    return ""
-
-
-def on_loopback(url: str) -> bool:
-    """Whether a sound address is on this machine; an empty one means the stand-in, which is. A name that only looks like an address is not."""
-    host = urlsplit(url).hostname or "127.0.0.1"
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -20,7 +20,7 @@ from joinery.cli.logs import log_to
 from joinery.cli.options import flags, settings_from
 from joinery.cli.ports import check_ports
 from joinery.errors import ConfigurationError, Finding
-from joinery.settings import on_loopback
+from joinery.setting_checks import on_loopback
 
 if TYPE_CHECKING:
     from joinery.settings import Settings

@@ -29,7 +29,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "simulators": ("joinery.domain",),
     "joinery/app.py": ("joinery.domain", "joinery.engine", "joinery.errors"),
     "joinery/assembly.py": ("joinery.app", "joinery.domain", "joinery.engine"),
-    "joinery/settings.py": ("joinery.errors",),
+    "joinery/settings.py": ("joinery.errors", "joinery.setting_checks"),
+    "joinery/setting_checks.py": (),
     "joinery/policy_file.py": (
         "joinery.domain",
         "joinery.errors",
