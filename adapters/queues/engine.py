@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from adapters.queues.journal import Change, Journal, Remembered
+from adapters.queues.journal import Journal
+from adapters.queues.ledger import Ledger, QueueRules, dead
 from adapters.queues.messages import (
-    MAX_DELIVERY_COUNT_EXCEEDED,
+    STATE_BYTES_MAX,
     MessageNotFound,
     MessageState,
     NewMessage,
@@ -23,8 +24,7 @@ from adapters.queues.messages import (
     QueueMessage,
     SessionLock,
 )
-from adapters.queues.recent_ids import RecentIds
-from adapters.queues.shelves import Hold, Shelves
+from adapters.queues.shelves import Hold
 from adapters.queues.validation import check_id, checked
 from joinery.engine.ports import Clock
 from joinery.errors import LockLost, QueueUnavailable
@@ -39,38 +39,20 @@ class QueueEngine:
     Args:
         clock: decides what is due and which locks have ended. After turning a fake one, call ``poke``.
         journal: None keeps messages in memory only.
+        rules: what is fixed for the queue.
         name: for messages to people.
-        lock_duration: how long a delivery or a session belongs to its receiver.
-        max_delivery_count: so many deliveries in vain, and a message is dead.
-        duplicate_window: a message id seen within it is acknowledged and dropped; None switches that off.
-        requires_session: every message has a session, and is received through its lock.
 
     ``wait`` is always in real seconds.
     """
 
     def __init__(
-        self,
-        clock: Clock,
-        journal: Journal | None = None,
-        *,
-        name: str = "person-messages",
-        lock_duration: timedelta = timedelta(seconds=60),
-        max_delivery_count: int = 100,
-        duplicate_window: timedelta | None = None,
-        requires_session: bool = True,
+        self, clock: Clock, journal: Journal | None = None, rules: QueueRules | None = None, *, name: str = "person-messages"
     ) -> None:
-        if max_delivery_count < 1 or lock_duration <= timedelta(0):
-            raise ValueError("max_delivery_count is at least 1, and a lock lasts some time")
-        remembered = journal.load() if journal else Remembered()
         self.name = name
-        self.requires_session = requires_session
+        self.rules = rules or QueueRules()
         self._clock = clock
-        self._journal = journal
-        self._lock_duration = lock_duration
-        self._max_delivery_count = max_delivery_count
-        self._recent_ids = RecentIds(duplicate_window, remembered.taken_ids)
-        self._next_sequence = remembered.next_sequence
-        self._shelves = Shelves(remembered.messages, sessions=requires_session)
+        self._ledger = Ledger(self.rules, journal, name)
+        self._shelves = self._ledger.shelves
         self._changed = threading.Condition()
         self._closed = False
 
@@ -83,32 +65,21 @@ class QueueEngine:
             ValueError: a message breaks a rule of the queue.
             QueueUnavailable: nothing was taken.
         """
-        batch = [checked(message, requires_session=self.requires_session) for message in messages]
+        rules = self.rules
+        batch = [checked(message, requires_session=rules.requires_session, bytes_max=rules.message_bytes_max) for message in messages]
         with self._changed:
-            now = self._at_present()
-            numbers: list[int] = []
-            taken: dict[str, datetime] = {}
-            put: list[QueueMessage] = []
-            for message in batch:
-                if message.message_id in taken or self._recent_ids.holds(message.message_id, now):
-                    numbers.append(0)
-                    continue
-                if self._recent_ids.enabled:
-                    taken[message.message_id] = now
-                put.append(self._taken(message, number=self._next_sequence + len(put), now=now))
-                numbers.append(put[-1].sequence_number)
-            if put:
-                self._write(put=put, take_ids=tuple(taken.items()), keep_ids_between=self._recent_ids.forget_old(now))
-                self._recent_ids.take(taken, now)
+            numbers = self._ledger.take(batch, self._at_present())
+            if any(numbers):
                 self._changed.notify_all()
         return numbers
 
-    def cancel_scheduled(self, sequence_number: int) -> None:
-        """Remove a scheduled message. Raises MessageNotFound if it is due by now, or unknown."""
+    def cancel_scheduled(self, *sequence_numbers: int) -> None:
+        """Remove scheduled messages, or none of them. Raises MessageNotFound if one is due by now, or unknown."""
         with self._changed:
             self._at_present()
-            self._standing(sequence_number, MessageState.SCHEDULED)
-            self._write(remove=[sequence_number])
+            for number in sequence_numbers:
+                self._ledger.standing(number, MessageState.SCHEDULED)
+            self._ledger.write(remove=sequence_numbers)
 
     # --- receiving
 
@@ -117,7 +88,7 @@ class QueueEngine:
 
         None where there was none within ``wait``, or where the queue was closed meanwhile.
         """
-        if not self.requires_session:
+        if not self.rules.requires_session:
             raise ValueError(f"queue {self.name} has no sessions")
         check_id("session id", session_id)
         deadline = time.monotonic() + wait
@@ -126,7 +97,9 @@ class QueueEngine:
                 now = self._at_present()
                 wanted = self._shelves.longest_waiting() if session_id is None else session_id
                 if wanted is not None and self._shelves.is_free(wanted):
-                    return _session_lock(self._shelves.hold_session(wanted, expires=self._expiry(), locked_until=now + self._lock_duration))
+                    return _session_lock(
+                        self._shelves.hold_session(wanted, expires=self._expiry(), locked_until=now + self.rules.lock_duration)
+                    )
                 if not self._nap(deadline):
                     return None
 
@@ -135,8 +108,8 @@ class QueueEngine:
 
         Without sessions, ``lock`` is None and every message is locked by itself. Raises LockLost.
         """
-        if (lock is None) == self.requires_session:
-            raise ValueError(f"queue {self.name} is received {'with' if self.requires_session else 'without'} a session's lock")
+        if (lock is None) == self.rules.requires_session:
+            raise ValueError(f"queue {self.name} is received {'with' if self.rules.requires_session else 'without'} a session's lock")
         if max_count < 1:
             raise ValueError(f"at least one message is received at a time, not {max_count}")
         deadline = time.monotonic() + wait
@@ -147,25 +120,63 @@ class QueueEngine:
                 if received or not self._nap(deadline):
                     return received
 
+    def receive_deferred(self, sequence_numbers: Iterable[int], lock: SessionLock | None = None) -> list[QueueMessage]:
+        """Deliver what was put aside: all of it, or none. Raises MessageNotFound, LockLost."""
+        if (lock is None) == self.rules.requires_session:
+            raise ValueError(f"queue {self.name} is received {'with' if self.rules.requires_session else 'without'} a session's lock")
+        with self._changed:
+            now = self._at_present()
+            hold = self._held(lock.lock_token) if lock is not None else None
+            found = [self._ledger.standing(number, MessageState.DEFERRED) for number in sequence_numbers]
+            if hold is not None and any(message.session_id != hold.session_id for message in found):
+                raise MessageNotFound(f"queue {self.name}: one of these messages is of another session")
+            until = hold.locked_until if hold is not None else now + self.rules.lock_duration
+            pairs = [
+                self._shelves.deliver_deferred(hold, message)
+                if hold is not None
+                else self._shelves.deliver_alone(message, expires=self._expiry(), locked_until=until)
+                for message in found
+            ]
+            return [replace(message, lock_token=token, locked_until=until) for token, message in pairs]
+
+    def receive_dead(self, max_count: int = 1) -> list[QueueMessage]:
+        """Deliver dead messages, each under a lock of its own, oldest first; what is completed is gone, what is abandoned stays dead."""
+        with self._changed:
+            until = self._at_present() + self.rules.lock_duration
+            received: list[QueueMessage] = []
+            while len(received) < max_count and (found := self._shelves.deliver_dead(expires=self._expiry(), locked_until=until)):
+                token, message = found
+                received.append(replace(message, lock_token=token, locked_until=until))
+            return received
+
     def complete(self, lock_token: str) -> None:
         """Done: the message is gone for good. Raises LockLost."""
         with self._changed:
             message = self._delivered(lock_token)
-            self._write(remove=[message.sequence_number], taken_back=[lock_token])
+            self._ledger.write(remove=[message.sequence_number], taken_back=[lock_token])
 
     def abandon(self, lock_token: str) -> None:
         """Not done: the message is at the head of its session again, its delivery count raised, or dead if that was the last. Raises LockLost."""
         with self._changed:
             message = self._delivered(lock_token)
-            self._write(put=[self._in_vain(message)], taken_back=[lock_token])
+            self._ledger.write(put=[self._ledger.in_vain(message)], taken_back=[lock_token])
             self._changed.notify_all()
 
     def dead_letter(self, lock_token: str, reason: str | None = None, description: str | None = None) -> None:
         """Put the message aside, with words for the person who will find it. Raises LockLost."""
         with self._changed:
             message = self._delivered(lock_token)
-            dead = replace(message, state=MessageState.DEAD, dead_letter_reason=reason, dead_letter_description=description)
-            self._write(put=[dead], taken_back=[lock_token])
+            if message.state is MessageState.DEAD:
+                raise ValueError(f"queue {self.name}: what is dead dies no second time")
+            self._ledger.write(put=[dead(message, reason, description)], taken_back=[lock_token])
+
+    def defer(self, lock_token: str) -> None:
+        """Put the message aside; it is had by its sequence number only. Raises LockLost."""
+        with self._changed:
+            message = self._delivered(lock_token)
+            if message.state is MessageState.DEAD:
+                raise ValueError(f"queue {self.name}: what is dead is not put aside")
+            self._ledger.write(put=[replace(message, state=MessageState.DEFERRED)], taken_back=[lock_token])
 
     def release(self, lock_token: str) -> None:
         """Hand one message back as if it had not been delivered: at its place, its delivery count unchanged. Raises LockLost."""
@@ -183,6 +194,37 @@ class QueueEngine:
         """Lock the session and all its deliveries anew from now on. Raises LockLost."""
         with self._changed:
             return _session_lock(self._extended(lock.lock_token))
+
+    def holds(self, lock: SessionLock) -> bool:
+        """Whether this lock stands."""
+        with self._changed:
+            self._at_present()
+            return self._shelves.held(lock.lock_token) is not None
+
+    def session_state(self, lock: SessionLock) -> bytes | None:
+        """What was kept with the session. Raises LockLost."""
+        with self._changed:
+            self._at_present()
+            self._held(lock.lock_token)
+            return self._ledger.states.get(lock.session_id, (None,))[0]
+
+    def set_session_state(self, lock: SessionLock, state: bytes | None) -> None:
+        """Keep something with the session, messages or not, until it is cleared with None. Raises LockLost, ValueError over 256 KB."""
+        if state is not None and len(state) > STATE_BYTES_MAX:
+            raise ValueError(f"a session's state has at most {STATE_BYTES_MAX} bytes, this one has {len(state)}")
+        with self._changed:
+            now = self._at_present()
+            self._held(lock.lock_token)
+            self._ledger.set_state(lock.session_id, state, now)
+
+    def sessions(self, *, updated_since: datetime | None = None) -> list[str]:
+        """Sessions with messages or with state; with ``updated_since``, those whose state was set since then."""
+        with self._changed:
+            self._at_present()
+            states = self._ledger.states
+            if updated_since is not None:
+                return sorted(session_id for session_id, (_, at) in states.items() if at >= updated_since)
+            return sorted({*self._shelves.sessions(), *states})
 
     def release_session(self, lock: SessionLock) -> None:
         """Give the session up; what was not settled comes back with its delivery count unchanged. A lock that is lost already is fine."""
@@ -204,13 +246,15 @@ class QueueEngine:
         """Active (locked ones too) and scheduled messages by sequence number; changes nothing."""
         with self._changed:
             self._at_present()
-            return self._listed(from_sequence, max_count, lambda m: m.state is not MessageState.DEAD and session_id in (None, m.session_id))
+            return self._ledger.listed(
+                from_sequence, max_count, lambda m: m.state is not MessageState.DEAD and session_id in (None, m.session_id)
+            )
 
     def dead_letters(self, *, from_sequence: int = 0, max_count: int = 100) -> list[QueueMessage]:
         """Dead messages by sequence number, with reason and description."""
         with self._changed:
             self._at_present()
-            return self._listed(from_sequence, max_count, lambda m: m.state is MessageState.DEAD)
+            return self._ledger.listed(from_sequence, max_count, lambda m: m.state is MessageState.DEAD)
 
     def resubmit(self, sequence_number: int) -> int:
         """Send a dead message again, as a new one at the end of its session; returns its new sequence number. Raises MessageNotFound.
@@ -219,33 +263,23 @@ class QueueEngine:
         """
         with self._changed:
             now = self._at_present()
-            dead = self._standing(sequence_number, MessageState.DEAD)
-            again = replace(
-                dead,
-                sequence_number=self._next_sequence,
-                state=MessageState.ACTIVE,
-                enqueued_at=now,
-                delivery_count=0,
-                dead_letter_reason=None,
-                dead_letter_description=None,
-            )
-            self._write(put=[again], remove=[sequence_number])
+            number = self._ledger.again(self._ledger.standing(sequence_number, MessageState.DEAD), now)
             self._changed.notify_all()
-            return again.sequence_number
+            return number
 
     def remove_dead_letter(self, sequence_number: int) -> None:
         """Forget a dead message for good. Raises MessageNotFound."""
         with self._changed:
             self._at_present()
-            self._standing(sequence_number, MessageState.DEAD)
-            self._write(remove=[sequence_number])
+            self._ledger.standing(sequence_number, MessageState.DEAD)
+            self._ledger.write(remove=[sequence_number])
 
     def counts(self) -> QueueCounts:
         """How many messages there are."""
         with self._changed:
             self._at_present()
             counts = self._shelves.counts
-            return QueueCounts(active=counts[MessageState.ACTIVE], scheduled=counts[MessageState.SCHEDULED], dead=counts[MessageState.DEAD])
+            return QueueCounts(**{state.value: counts[state] for state in MessageState})
 
     def next_change(self) -> float | None:
         """In how many seconds time alone changes something: a message falls due, a lock ends. None: never."""
@@ -263,8 +297,8 @@ class QueueEngine:
         with self._changed:
             already, self._closed = self._closed, True
             self._changed.notify_all()
-            if self._journal is not None and not already:
-                self._journal.close()
+            if not already:
+                self._ledger.close()
 
     # --- the workings; all of them run under the lock
 
@@ -273,65 +307,15 @@ class QueueEngine:
         if self._closed:
             raise QueueUnavailable(f"queue {self.name} is closed")
         now = self._clock.now()
-        ended = self._shelves.expired(self._clock.monotonic())
-        due = self._shelves.due(now)
-        if ended or due:
-            put = [self._in_vain(self._shelves.messages[number]) for hold in ended for number in hold.deliveries.values()]
-            # A scheduled message is appended as if it were sent now, so it queues behind what is there ("message-sequencing").
-            put += [
-                replace(message, sequence_number=self._next_sequence + place, state=MessageState.ACTIVE, enqueued_at=now)
-                for place, message in enumerate(due)
-            ]
-            tokens = [token for hold in ended for token in hold.deliveries]
-            if put:
-                self._write(put=put, remove=[message.sequence_number for message in due], taken_back=tokens)
-            for hold in ended:
-                self._shelves.let_go(hold)
+        if self._ledger.settle_time(now, self._clock.monotonic()):
             self._changed.notify_all()
         return now
-
-    def _write(
-        self,
-        *,
-        put: Iterable[QueueMessage] = (),
-        remove: Iterable[int] = (),
-        taken_back: Iterable[str] = (),
-        take_ids: tuple[tuple[str, datetime], ...] = (),
-        keep_ids_between: tuple[datetime, datetime] | None = None,
-    ) -> None:
-        """Journal first; only then is it so."""
-        put, remove = tuple(put), tuple(remove)
-        next_sequence = max([self._next_sequence, *(message.sequence_number + 1 for message in put)])
-        if self._journal is not None:
-            self._journal.write(
-                Change(next_sequence=next_sequence, put=put, remove=remove, take_ids=take_ids, keep_ids_between=keep_ids_between)
-            )
-        self._next_sequence = next_sequence
-        for token in taken_back:
-            self._shelves.take_back(token)
-        for number in remove:
-            self._shelves.remove(number)
-        for message in put:
-            self._shelves.put(message)
-
-    def _taken(self, message: NewMessage, *, number: int, now: datetime) -> QueueMessage:
-        later = message.scheduled_for is not None and message.scheduled_for > now
-        return QueueMessage(
-            sequence_number=number,
-            message_id=message.message_id,
-            session_id=message.session_id,
-            body=message.body,
-            properties=message.properties,
-            state=MessageState.SCHEDULED if later else MessageState.ACTIVE,
-            enqueued_at=now,
-            scheduled_for=message.scheduled_for,
-        )
 
     def _deliver(self, lock: SessionLock | None, max_count: int, now: datetime) -> list[QueueMessage]:
         hold = self._held(lock.lock_token) if lock is not None else None
         received: list[QueueMessage] = []
         while len(received) < max_count:
-            until = now + self._lock_duration if hold is None else hold.locked_until
+            until = now + self.rules.lock_duration if hold is None else hold.locked_until
             found = self._shelves.deliver(hold) if hold else self._shelves.deliver_unsessioned(expires=self._expiry(), locked_until=until)
             if found is None:
                 break
@@ -356,34 +340,11 @@ class QueueEngine:
     def _extended(self, lock_token: str) -> Hold:
         now = self._at_present()
         hold = self._held(lock_token)
-        self._shelves.extend(hold, expires=self._expiry(), locked_until=now + self._lock_duration)
+        self._shelves.extend(hold, expires=self._expiry(), locked_until=now + self.rules.lock_duration)
         return hold
 
-    def _in_vain(self, message: QueueMessage) -> QueueMessage:
-        """The message after one more delivery that came to nothing."""
-        count = message.delivery_count + 1
-        if count < self._max_delivery_count:
-            return replace(message, delivery_count=count)
-        return replace(
-            message,
-            delivery_count=count,
-            state=MessageState.DEAD,
-            dead_letter_reason=MAX_DELIVERY_COUNT_EXCEEDED,
-            dead_letter_description=f"Message could not be consumed after {self._max_delivery_count} delivery attempts.",
-        )
-
-    def _standing(self, sequence_number: int, state: MessageState) -> QueueMessage:
-        message = self._shelves.messages.get(sequence_number)
-        if message is None or message.state is not state:
-            raise MessageNotFound(f"queue {self.name}: no {state} message has the sequence number {sequence_number}")
-        return message
-
-    def _listed(self, from_sequence: int, max_count: int, wanted: Callable[[QueueMessage], bool]) -> list[QueueMessage]:
-        found = (m for m in self._shelves.messages.values() if m.sequence_number >= from_sequence and wanted(m))
-        return sorted(found, key=lambda m: m.sequence_number)[: max(max_count, 0)]
-
     def _expiry(self) -> float:
-        return self._clock.monotonic() + self._lock_duration.total_seconds()
+        return self._clock.monotonic() + self.rules.lock_duration.total_seconds()
 
     def _nap(self, deadline: float) -> bool:
         """Wait for a change, the next moment that matters, or the deadline; False where there is no use in looking again."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -29,6 +29,8 @@ class Remembered:
     messages: tuple[QueueMessage, ...] = ()
     #: Message ids that were taken lately, with the moment, oldest first.
     taken_ids: tuple[tuple[str, datetime], ...] = ()
+    #: Session id -> its state, and when that was set.
+    states: Mapping[str, tuple[bytes, datetime]] = field(default_factory=dict)
     next_sequence: int = 1
 
 
@@ -46,6 +48,8 @@ class Change:
     take_ids: tuple[tuple[str, datetime], ...] = ()
     #: Message ids outside this span are forgotten.
     keep_ids_between: tuple[datetime, datetime] | None = None
+    #: Session id, its new state (None: it has none any more), and the moment.
+    states: tuple[tuple[str, bytes | None, datetime], ...] = ()
 
 
 class Journal(Protocol):
@@ -61,23 +65,33 @@ class Journal(Protocol):
         """Nothing is written afterwards."""
 
 
+_STATES = "CREATE TABLE session_state (session_id TEXT PRIMARY KEY, state BLOB NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID"
+
+
+def _lifetimes_and_states(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE message ADD COLUMN time_to_live INTEGER")
+    connection.execute(_STATES)
+
+
 #: "JOIQ" in ASCII.
 KIND = FileKind(
     title="the queue's journal",
     application_id=0x4A4F4951,
-    schema="""
+    schema=f"""
         CREATE TABLE message (
             sequence_number INTEGER PRIMARY KEY, state TEXT NOT NULL, message_id TEXT NOT NULL, session_id TEXT, body BLOB NOT NULL,
             properties BLOB NOT NULL, enqueued_at INTEGER NOT NULL, scheduled_for INTEGER, delivery_count INTEGER NOT NULL,
-            dead_letter_reason TEXT, dead_letter_description TEXT, checksum INTEGER NOT NULL
+            dead_letter_reason TEXT, dead_letter_description TEXT, checksum INTEGER NOT NULL, time_to_live INTEGER
         );
         CREATE TABLE taken_id (message_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
         CREATE INDEX taken_id_at ON taken_id (at);
-        CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID
+        CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+        {_STATES}
     """,
+    upgrades=(_lifetimes_and_states,),
 )
 
-_PUT = "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT = "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LOAD = "SELECT * FROM message ORDER BY sequence_number"
 
 
@@ -105,6 +119,7 @@ class SqliteJournal:
                 (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
                 rows = connection.execute(_LOAD).fetchall()
                 taken = connection.execute("SELECT message_id, at FROM taken_id ORDER BY at").fetchall()
+                kept = connection.execute("SELECT session_id, state, at FROM session_state").fetchall()
                 counters = _counters(connection)
             except sqlite3.OperationalError as error:
                 # Locked or unreadable now is for later; what is missing inside (a table, a column) will not come back by waiting.
@@ -118,11 +133,12 @@ class SqliteJournal:
         try:
             messages = tuple(self._messages(rows))
             taken_ids = tuple((message_id, _moment(at)) for message_id, at in taken)
+            states = {session_id: (state, _moment(at)) for session_id, state, at in kept}
             next_sequence = max(counters["next_sequence"], messages[-1].sequence_number + 1 if messages else 1)
         except (TypeError, ValueError, OverflowError) as error:
             raise damaged(self._path, KIND.title, f"a row does not hold what was written ({error})") from error
         self._changes_at_load = counters["changes"]
-        return Remembered(messages=messages, taken_ids=taken_ids, next_sequence=next_sequence)
+        return Remembered(messages=messages, taken_ids=taken_ids, states=states, next_sequence=next_sequence)
 
     def write(self, change: Change) -> None:
         """One transaction."""
@@ -131,12 +147,17 @@ class SqliteJournal:
             if counters["owner"] != self._owner and counters["changes"] != self._changes_at_load:
                 raise QueueUnavailable(f"{KIND.title} {self._path} was taken over by another process; stop one of the two")
             connection.executemany("DELETE FROM message WHERE sequence_number = ?", [(number,) for number in change.remove])
-            connection.executemany(_PUT, [(*row, _checksum(row)) for row in map(_row, change.put)])
+            connection.executemany(_PUT, map(_row, change.put))
             if change.keep_ids_between:
                 oldest, newest = map(_microseconds, change.keep_ids_between)
                 connection.execute("DELETE FROM taken_id WHERE at <= ? OR at >= ?", (oldest, newest))
             taken = [(message_id, _microseconds(at)) for message_id, at in change.take_ids]
             connection.executemany("INSERT OR REPLACE INTO taken_id VALUES (?, ?)", taken)
+            for session_id, state, at in change.states:
+                if state is None:
+                    connection.execute("DELETE FROM session_state WHERE session_id = ?", (session_id,))
+                else:
+                    connection.execute("INSERT OR REPLACE INTO session_state VALUES (?, ?, ?)", (session_id, state, _microseconds(at)))
             counters |= {"next_sequence": change.next_sequence, "owner": self._owner, "changes": counters["changes"] + 1}
             connection.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", counters.items())
 
@@ -145,8 +166,8 @@ class SqliteJournal:
         self._database.close()
 
     def _messages(self, rows: list[tuple[Any, ...]]) -> Iterator[QueueMessage]:
-        for *row, checksum in rows:
-            if _checksum(tuple(row)) != checksum:
+        for *row, checksum, lives in rows:
+            if _checksum(tuple(row), lives) != checksum:
                 raise damaged(self._path, KIND.title, f"message {row[0]} is not as it was written")
             number, state, message_id, session_id, body, properties, enqueued_at, scheduled_for, delivery_count, reason, description = row
             yield QueueMessage(
@@ -158,6 +179,7 @@ class SqliteJournal:
                 state=MessageState(state),
                 enqueued_at=_moment(enqueued_at),
                 scheduled_for=None if scheduled_for is None else _moment(scheduled_for),
+                time_to_live=None if lives is None else lives * _MICROSECOND,
                 delivery_count=delivery_count,
                 dead_letter_reason=reason,
                 dead_letter_description=description,
@@ -169,7 +191,8 @@ def _counters(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def _row(message: QueueMessage) -> tuple[Any, ...]:
-    return (
+    lives = None if message.time_to_live is None else message.time_to_live // _MICROSECOND
+    row = (
         message.sequence_number,
         message.state.value,
         message.message_id,
@@ -182,10 +205,12 @@ def _row(message: QueueMessage) -> tuple[Any, ...]:
         message.dead_letter_reason,
         message.dead_letter_description,
     )
+    return (*row, _checksum(row, lives), lives)
 
 
-def _checksum(row: tuple[Any, ...]) -> int:
-    return zlib.crc32(msgspec.msgpack.encode(row))
+def _checksum(row: tuple[Any, ...], lives: int | None) -> int:
+    # Rows of the first release had no lifetime, and their checksums still hold.
+    return zlib.crc32(msgspec.msgpack.encode(row if lives is None else (*row, lives)))
 
 
 def _microseconds(moment: datetime) -> int:

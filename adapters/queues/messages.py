@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from joinery.errors import JoineryError
 
@@ -16,9 +16,12 @@ PropertyValue = str | int | float | bool | bytes | None
 ID_LENGTH_MAX = 128
 #: Bytes of body and properties together: a message of the Standard tier ("service-bus-quotas").
 MESSAGE_BYTES_MAX = 256 * 1024
+#: Bytes of a session's state in the Standard tier ("message-sessions").
+STATE_BYTES_MAX = 256 * 1024
 
-#: The reason that the queue itself gives ("service-bus-dead-letter-queues").
+#: The reasons that the queue itself gives ("service-bus-dead-letter-queues").
 MAX_DELIVERY_COUNT_EXCEEDED = "MaxDeliveryCountExceeded"
+TTL_EXPIRED = "TTLExpiredException"
 
 
 class MessageState(enum.StrEnum):
@@ -26,6 +29,8 @@ class MessageState(enum.StrEnum):
 
     ACTIVE = "active"
     SCHEDULED = "scheduled"
+    #: Put aside by its receiver; had by its sequence number only.
+    DEFERRED = "deferred"
     DEAD = "dead"
 
 
@@ -39,6 +44,8 @@ class NewMessage:
     message_id: str
     #: From when on it may be received, aware; None or a moment in the past is at once.
     scheduled_for: datetime | None = None
+    #: How long it may wait to be received, from when it is receivable; the queue's own limit counts where that is shorter.
+    time_to_live: timedelta | None = None
     properties: Mapping[str, PropertyValue] = field(default_factory=dict)
 
 
@@ -55,6 +62,7 @@ class QueueMessage:
     #: When it became receivable; of a scheduled one, when it was taken.
     enqueued_at: datetime
     scheduled_for: datetime | None = None
+    time_to_live: timedelta | None = None
     #: How often it was delivered in vain; 0 on the first delivery.
     delivery_count: int = 0
     dead_letter_reason: str | None = None
@@ -63,6 +71,11 @@ class QueueMessage:
     lock_token: str | None = None
     #: When the lock ends unless it is renewed (of a session: with the session's lock); None unless it came from ``receive``.
     locked_until: datetime | None = None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """From when on it is not delivered any more; None where that is never, or not yet known."""
+        return self.enqueued_at + self.time_to_live if self.time_to_live is not None and self.state is MessageState.ACTIVE else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +94,7 @@ class QueueCounts:
     active: int
     scheduled: int
     dead: int
+    deferred: int = 0
 
 
 class MessageNotFound(JoineryError):

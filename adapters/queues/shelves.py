@@ -50,6 +50,9 @@ class Shelves:
         self._delivered: dict[str, Hold] = {}
         self._expiries: list[tuple[float, str]] = []
         self._scheduled: list[tuple[datetime, int]] = []
+        #: Heap of sequence numbers of dead messages; those that are gone by now are passed over.
+        self._dead: list[int] = []
+        self._lifetimes: list[tuple[datetime, int]] = []
         for message in messages:
             self.put(message)
 
@@ -66,12 +69,42 @@ class Shelves:
             shelf = message.session_id if self._has_sessions else None
             heapq.heappush(self._sessions.setdefault(shelf, _Session()).ready, message.sequence_number)
             self._offer(shelf)
+            if message.expires_at is not None:
+                heapq.heappush(self._lifetimes, (message.expires_at, message.sequence_number))
+        elif message.state is MessageState.DEAD:
+            heapq.heappush(self._dead, message.sequence_number)
 
     def remove(self, sequence_number: int) -> None:
         """Forget a message that is not on a ready heap: delivered, scheduled, dead, or unknown."""
         message = self.messages.pop(sequence_number, None)
         if message is not None:
             self.counts[message.state] -= 1
+
+    def outlived(self, now: datetime) -> list[QueueMessage]:
+        """Messages that wait and may not be delivered any more; they stay until they are taken off. One in hand is looked at when it comes back."""
+        if not self._lifetimes or self._lifetimes[0][0] > now:
+            return []
+        entries = sorted({entry for entry in self._lifetimes if entry[0] <= now and self._waits(*entry)})
+        self._lifetimes = entries + [entry for entry in self._lifetimes if entry[0] > now]
+        heapq.heapify(self._lifetimes)
+        return [self.messages[number] for _, number in entries]
+
+    def take_off(self, message: QueueMessage) -> None:
+        """No longer to be delivered, though it is neither delivered nor gone."""
+        shelf = message.session_id if self._has_sessions else None
+        session = self._sessions[shelf]
+        session.ready.remove(message.sequence_number)
+        heapq.heapify(session.ready)
+        if shelf is not None and not session.ready and session.hold is None:
+            self._available.pop(shelf, None)
+            del self._sessions[shelf]
+
+    def _waits(self, expires_at: datetime, number: int) -> bool:
+        message = self.messages.get(number)
+        if message is None or message.expires_at != expires_at:
+            return False
+        session = self._sessions.get(message.session_id if self._has_sessions else None)
+        return session is not None and number in session.ready
 
     def due(self, now: datetime) -> list[QueueMessage]:
         """Scheduled messages whose moment has come, earliest first; they stay until they are removed."""
@@ -129,6 +162,33 @@ class Shelves:
         hold = self._hold(None, expires=expires, locked_until=locked_until)
         return self._note_delivery(hold, number, hold.token), self.messages[number]
 
+    def deliver_dead(self, *, expires: float, locked_until: datetime) -> tuple[str, QueueMessage] | None:
+        """The next dead message, under a lock of its own."""
+        while self._dead:
+            number = heapq.heappop(self._dead)
+            message = self.messages.get(number)
+            if message is not None and message.state is MessageState.DEAD and not self.is_delivered(number):
+                return self.deliver_alone(message, expires=expires, locked_until=locked_until)
+        return None
+
+    def deliver_alone(self, message: QueueMessage, *, expires: float, locked_until: datetime) -> tuple[str, QueueMessage]:
+        """This message, dead or deferred, under a lock of its own."""
+        hold = self._hold(None, expires=expires, locked_until=locked_until)
+        return self._note_delivery(hold, message.sequence_number, hold.token), message
+
+    def deliver_deferred(self, hold: Hold, message: QueueMessage) -> tuple[str, QueueMessage]:
+        """This deferred message of a locked session."""
+        return self._note_delivery(hold, message.sequence_number, uuid.uuid4().hex), message
+
+    def is_delivered(self, sequence_number: int) -> bool:
+        """Whether somebody has it in hand."""
+        return any(sequence_number in hold.deliveries.values() for hold in self._holds.values())
+
+    def sessions(self) -> list[str]:
+        """Sessions in which a message is, in any state but dead."""
+        found = (m.session_id for m in self.messages.values() if m.state is not MessageState.DEAD)
+        return sorted({session_id for session_id in found if session_id is not None})
+
     def extend(self, hold: Hold, *, expires: float, locked_until: datetime) -> None:
         """The lock ends later."""
         hold.expires, hold.locked_until = expires, locked_until
@@ -174,6 +234,7 @@ class Shelves:
         """In how many seconds time alone changes something: a message falls due, a lock ends. Not below 0; None: never."""
         due, expiry = self.next_due(), self.next_expiry()
         seconds = [(due - now).total_seconds()] if due is not None else []
+        seconds += [(self._lifetimes[0][0] - now).total_seconds()] if self._lifetimes else []
         seconds += [expiry - monotonic] if expiry is not None else []
         return max(0.0, min(seconds)) if seconds else None
 

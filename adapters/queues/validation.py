@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
-from adapters.queues.messages import ID_LENGTH_MAX, MESSAGE_BYTES_MAX, NewMessage, PropertyValue
+from adapters.queues.messages import ID_LENGTH_MAX, NewMessage, PropertyValue
 from joinery.domain.moments import aware
 
 
-def checked(message: NewMessage, *, requires_session: bool) -> NewMessage:
+class MessageTooLarge(ValueError):
+    """Body and properties together are more than the queue takes."""
+
+
+def checked(message: NewMessage, *, requires_session: bool, bytes_max: int) -> NewMessage:
     """The message with a body and properties of its own, its moment in UTC. Raises ValueError with the rule that it breaks."""
     if requires_session and message.session_id is None:
         raise ValueError("a message for a queue with sessions needs a session id")
@@ -16,8 +21,10 @@ def checked(message: NewMessage, *, requires_session: bool) -> NewMessage:
     check_id("message id", message.message_id)
     body, properties = bytes(message.body), dict(message.properties)
     size = len(body) + sum(_size(name) + _size(value) for name, value in properties.items())
-    if size > MESSAGE_BYTES_MAX:
-        raise ValueError(f"a message has at most {MESSAGE_BYTES_MAX} bytes, this one has {size}")
+    if size > bytes_max:
+        raise MessageTooLarge(f"a message has at most {bytes_max} bytes, this one has {size}")
+    if message.time_to_live is not None and message.time_to_live <= timedelta(0):
+        raise ValueError(f"a message lives for more than no time, this one for {message.time_to_live}")
     scheduled_for = None if message.scheduled_for is None else aware(message.scheduled_for)
     return replace(message, body=body, properties=properties, scheduled_for=scheduled_for)
 

@@ -206,7 +206,15 @@ PAST: dict[str, tuple[FileKind, dict[int, str]]] = {
             " delivery_count INTEGER NOT NULL, dead_letter_reason TEXT, dead_letter_description TEXT, checksum INTEGER NOT NULL);"
             " CREATE TABLE taken_id (message_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;"
             " CREATE INDEX taken_id_at ON taken_id (at);"
-            " CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
+            " CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+            2: "CREATE TABLE message (sequence_number INTEGER PRIMARY KEY, state TEXT NOT NULL, message_id TEXT NOT NULL, session_id TEXT,"
+            " body BLOB NOT NULL, properties BLOB NOT NULL, enqueued_at INTEGER NOT NULL, scheduled_for INTEGER,"
+            " delivery_count INTEGER NOT NULL, dead_letter_reason TEXT, dead_letter_description TEXT, checksum INTEGER NOT NULL,"
+            " time_to_live INTEGER);"
+            " CREATE TABLE taken_id (message_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;"
+            " CREATE INDEX taken_id_at ON taken_id (at);"
+            " CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+            " CREATE TABLE session_state (session_id TEXT PRIMARY KEY, state BLOB NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID",
         },
     ),
 }

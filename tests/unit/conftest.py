@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from adapters.queues.engine import QueueEngine
+from adapters.queues.journal import Journal
+from adapters.queues.ledger import QueueRules
 from joinery.engine.memory import FakeClock
 
 
@@ -19,8 +21,8 @@ def clock() -> FakeClock:
 def make(clock: FakeClock) -> Iterator[Callable[..., QueueEngine]]:
     made: list[QueueEngine] = []
 
-    def build(**options: object) -> QueueEngine:
-        engine = QueueEngine(clock, **options)  # type: ignore[arg-type]
+    def build(journal: Journal | None = None, **options: object) -> QueueEngine:
+        engine = QueueEngine(clock, journal, QueueRules(**options))  # type: ignore[arg-type]
         clock.call_on_change(engine.poke)
         made.append(engine)
         return engine

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from adapters.queues.engine import QueueEngine
+from adapters.queues.ledger import QueueRules
 from adapters.queues.messages import NewMessage
 from adapters.system import SystemClock
 from joinery.local import Host, HostSettings, next_firing
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def hosting(app: func.FunctionApp, *, start: bool = True) -> Iterator[tuple[Host, QueueEngine]]:
-    engine = QueueEngine(SystemClock(), name="people", max_delivery_count=3)
+    engine = QueueEngine(SystemClock(), name="people", rules=QueueRules(max_delivery_count=3))
     host = Host(app.get_functions(), settings=SETTINGS, app_settings={"QUEUE": "people", "OFTEN": "* * * * * *"}, port=0)
     host.listen()
     if start:

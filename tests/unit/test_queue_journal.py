@@ -17,6 +17,7 @@ import pytest
 
 from adapters.queues.engine import QueueEngine
 from adapters.queues.journal import KIND, SqliteJournal
+from adapters.queues.ledger import QueueRules
 from adapters.queues.messages import NewMessage, QueueMessage
 from adapters.stores.sqlite import SqliteStateStore
 from joinery.engine.memory import FakeClock
@@ -77,7 +78,7 @@ def test_message_ids_survive_a_restart_and_are_forgotten_after_their_window(tmp_
     clock = FakeClock()
 
     def opened() -> QueueEngine:
-        return QueueEngine(clock, SqliteJournal(tmp_path / "queue.db"), duplicate_window=WINDOW)
+        return QueueEngine(clock, SqliteJournal(tmp_path / "queue.db"), QueueRules(duplicate_window=WINDOW))
 
     first = opened()
     first.send([message("1")])

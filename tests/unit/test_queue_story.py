@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from adapters.queues.engine import QueueEngine
 from adapters.queues.journal import SqliteJournal
+from adapters.queues.ledger import QueueRules
 from adapters.queues.messages import NewMessage, QueueMessage, SessionLock
 from joinery.engine.memory import FakeClock
 from joinery.errors import LockLost
@@ -61,7 +62,9 @@ class Story(RuleBasedStateMachine):
         self.received: list[tuple[QueueMessage, Believed]] = []
 
     def opened(self) -> QueueEngine:
-        return QueueEngine(self.clock, SqliteJournal(self.folder / "queue.db"), max_delivery_count=MAX_DELIVERIES, duplicate_window=WINDOW)
+        return QueueEngine(
+            self.clock, SqliteJournal(self.folder / "queue.db"), QueueRules(max_delivery_count=MAX_DELIVERIES, duplicate_window=WINDOW)
+        )
 
     def teardown(self) -> None:
         self.engine.close()

@@ -71,7 +71,7 @@ class Office(World):
         super().__init__(desk=FlakyDesk(clock), desk_calls=desk_calls)
         # The desk was made before the World's clock.
         self.desk._clock = self.clock
-        self.engine = QueueEngine(self.clock, None, max_delivery_count=100)
+        self.engine = QueueEngine(self.clock, None)
         self.bus = Bus(self.engine)
         self.queue = self.bus  # type: ignore[assignment]  # the same port
         self.unanswered: list[str] = []
