@@ -18,8 +18,8 @@ from simulators.halo.tenant import Caller, Tenant, caller, new_guid
 
 UNASSIGNED = 1
 _TEXTS = ("name", "firstname", "surname", "email", "initials", "jobtitle", "team", "ad", "activedirectory_dn", "third_party_guid", "colour")
-_FLAGS = ("isdisabled", "isapiagent", "isinvite", "useadlogin")
-_NUMBERS = ("linemanager", "licence_type", "adconnection", "azure_connectionid", "azure_roleid")
+_FLAGS = ("isdisabled", "isapiagent", "isinvite")
+_NUMBERS = ("useadlogin", "linemanager", "licence_type", "adconnection", "azure_connectionid", "azure_roleid")
 
 
 def save(tenant: Tenant, who: Caller, row: Doc) -> Doc:

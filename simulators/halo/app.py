@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,17 +80,14 @@ class PretendHalo:
         return self._delivery.send_due()
 
 
-def create_halo(
-    data: Path | None = None, clock: SimClock | None = None, *, contract: Mapping[str, Any] | None = None, **switches: Any
-) -> PretendHalo:
+def create_halo(data: Path | None = None, clock: SimClock | None = None, **switches: Any) -> PretendHalo:
     """A pretend Halo whose world lives in the folder `data` (None: in memory), filled with reference data when it is empty.
 
-    `contract` is what `strict` compares with: `{"paths", "bodies"}` of the published schema. ValueError for an unknown switch or value.
+    ValueError for an unknown switch or value.
     """
     chosen = Switches().changed(switches)
-    _check_strict(chosen, contract)
     state = StateFile(None if data is None else data / "halo.sqlite")
-    tenant = Tenant(state=state, clock=clock or SimClock(), faults=FaultBook(FAULTS), switches=chosen, contract=contract)
+    tenant = Tenant(state=state, clock=clock or SimClock(), faults=FaultBook(FAULTS), switches=chosen)
     seed_reference(tenant)
     return PretendHalo(tenant)
 
@@ -154,7 +151,6 @@ def _app(tenant: Tenant) -> Flask:
             return jsonify(error="The body is a JSON object of switches."), 400
         try:
             changed = tenant.switches.changed(sent)
-            _check_strict(changed, tenant.contract)
         except ValueError as wrong:
             return jsonify(error=str(wrong)), 400
         tenant.switches = changed
@@ -163,11 +159,6 @@ def _app(tenant: Tenant) -> Flask:
     for module in (auth, ticket_routes, actions, approval_routes, users, agents, reference_data, webhooks, audit):
         module.add_routes(app, tenant)
     return app
-
-
-def _check_strict(switches: Switches, contract: Mapping[str, Any] | None) -> None:
-    if switches.strict and contract is None:
-        raise ValueError("The switch 'strict' compares with the published contract: give create_halo one.")
 
 
 def _check_scope(path: str, method: str) -> None:

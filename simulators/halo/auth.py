@@ -23,6 +23,8 @@ from simulators.halo.tenant import Caller, Tenant
 
 #: Client ids of the API applications, each with the id of the agent it logs in as.
 CLIENTS = {"joinery": 2, "local": 3}
+#: The client that Joinery itself is.
+OURS = "joinery"
 SECRET = "local"
 TENANT = "local"
 _AREAS = words(

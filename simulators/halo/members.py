@@ -72,12 +72,12 @@ ACTION = _shape(
 )
 USER_ROLE_LINK = _shape(ints="id", texts="name")
 USER = _shape(
-    ints="id site_id_int client_id web_access_level linked_agent_id third_party_id delegation_user_id azure_connectionid",
+    ints="id site_id_int client_id web_access_level linked_agent_id delegation_user_id azure_connectionid azure_roleid",
     numbers="site_id",
     flags="inactive isserviceaccount neversendemails isheadofdept ischangeapprover ischangeapprover2 ispoapprover delegation_activated "
     "delegation_timebased isuserdetails",
     texts="name firstname surname emailaddress email2 email3 phonenumber mobilenumber mobilenumber2 department title other1 other2 other3 "
-    "other4 other5 admanager manager_email relationship azureoid azure_tenant_id azure_tenant_domain azure_id azure_roleid login "
+    "other4 other5 admanager manager_email relationship azureoid azure_tenant_id azure_tenant_domain azure_id third_party_id login "
     "activedirectory_dn onpremise_activedirectory_dn samaccountname third_party_guid aaduserid networklogin notes",
     dates="contract_end_date delegation_start delegation_end azure_last_login_date",
     anything="departments",
@@ -88,8 +88,8 @@ USER = _shape(
 ROLE_LINK = _shape(ints="id_int", texts="id name")
 TEAM_LINK = _shape(ints="team_id department_id", flags="is_manager in_section fortickets forprojects foropps", texts="team_name role_id")
 AGENT = _shape(
-    ints="id linemanager licence_type adconnection azure_connectionid azure_roleid",
-    flags="isdisabled is_agent isapiagent isinvite useadlogin isagentdetails _force _do_reassign01 _revoke_tokens",
+    ints="id linemanager licence_type adconnection azure_connectionid azure_roleid useadlogin",
+    flags="isdisabled is_agent isapiagent isinvite isagentdetails _force _do_reassign01 _revoke_tokens",
     texts="name firstname surname email initials jobtitle team ad activedirectory_dn third_party_guid colour",
     anything="departments claims",
     roles=ROLE_LINK,

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 RolesMode = Literal["replace", "add", "ignore"]
 AgentEnvelope = Literal["results", "bare"]
+Strict = Literal["ours", "everybody", "nobody"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +41,9 @@ class Switches:
     token_lifetime: int = 3600
     #: Tries per webhook delivery, with growing pauses; Halo documents none beyond the first.
     webhook_attempts: int = 8
-    #: Refuse query parameters and body members that the published contract does not know.
-    strict: bool = False
+    #: Whose calls are refused when they name a query parameter or a body member that the published schema does not know: those of our own
+    #: application, everybody's or nobody's. The real product ignores such names in silence, and strangers get that.
+    strict: Strict = "ours"
 
     def changed(self, members: Mapping[str, Any]) -> Switches:
         """These switches with some members replaced. ValueError with a sentence for an unknown name or a value of the wrong type."""

@@ -49,8 +49,6 @@ class Tenant:
     clock: SimClock
     faults: FaultBook
     switches: Switches
-    #: The published names: `{"paths": …, "bodies": …}`; used by the switch `strict` only.
-    contract: Mapping[str, Any] | None = None
     #: Call times per client within the rolling window.
     windows: dict[str, list[datetime]] = field(default_factory=dict)
 

@@ -18,13 +18,13 @@ from simulators.halo.tenant import Caller, Tenant, caller, new_guid
 GENERAL_USER = "General User"
 _TEXTS = words(
     "firstname surname emailaddress email2 email3 phonenumber mobilenumber mobilenumber2 department title other1 other2 other3 other4 other5 "
-    "admanager manager_email relationship azureoid azure_tenant_id azure_tenant_domain azure_id azure_roleid login activedirectory_dn "
+    "admanager manager_email relationship azureoid azure_tenant_id azure_tenant_domain azure_id third_party_id login activedirectory_dn "
     "onpremise_activedirectory_dn samaccountname third_party_guid aaduserid networklogin notes"
 )
 _FLAGS = words(
     "inactive isserviceaccount neversendemails isheadofdept ischangeapprover ischangeapprover2 ispoapprover delegation_activated delegation_timebased"
 )
-_NUMBERS = ("web_access_level", "linked_agent_id", "third_party_id", "delegation_user_id", "azure_connectionid")
+_NUMBERS = ("web_access_level", "linked_agent_id", "delegation_user_id", "azure_connectionid", "azure_roleid")
 _DATES = ("contract_end_date", "delegation_start", "delegation_end", "azure_last_login_date")
 #: The columns of `search`; the Entra object id is not among them.
 _SEARCHED = words(

@@ -1,0 +1,80 @@
+"""The switch `strict` of the pretend Halo, and what it holds for published: compared with the vendor's schema where that is present."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulators.halo import create_halo, sign_in
+from simulators.halo.published import BODIES, PARAMETERS, UNPUBLISHED
+
+CONTRACT = Path(__file__).resolve().parents[2] / ".." / "shared" / "contracts" / "haloitsm.json"
+#: Our word for a member's type -> what the schema calls it.
+KINDS = {
+    "int": {"integer:int32", "integer:int64"},
+    "number": {"number:double"},
+    "flag": {"boolean"},
+    "text": {"string", "string:uuid"},
+    "date": {"string:date-time"},
+}
+
+
+@pytest.fixture(scope="module")
+def contract():
+    if not CONTRACT.exists():
+        pytest.skip("the vendor's published schema is not beside this checkout")
+    return json.loads(CONTRACT.read_text())
+
+
+def test_our_application_is_held_to_published_names_and_strangers_get_the_real_silence():
+    halo = create_halo()
+    misspelt = {"tickettype_id": 31}
+    assert sign_in(halo, client="joinery").get("/api/Tickets", params=misspelt).status_code == 400
+    assert sign_in(halo).get("/api/Tickets", params=misspelt).status_code == 200
+
+
+def test_strict_refuses_parameters_and_members_that_are_not_published():
+    http = sign_in(create_halo(strict="everybody"))
+    assert "tickettype_id" in http.get("/api/Tickets", params={"tickettype_id": 31}).json()["Message"]
+    assert http.get("/api/Users/1", params={"nocache": "true"}).status_code == 400
+    assert http.get("/api/Tickets", params={"requesttype_id": 31, "status[0]": 1, "pageinate": "true"}).status_code == 200
+    assert "sumary" in http.post("/api/Tickets", json=[{"sumary": "x"}]).json()["Message"]
+    nested = http.post("/api/Tickets", json=[{"summary": "x", "todo_list": [{"txt": "y"}]}])
+    assert "todo_list[0].txt" in nested.json()["Message"]
+    assert "team_id" in http.post("/api/Tickets", json=[{"summary": "x", "team_id": 1}]).json()["Message"]
+    assert http.post("/api/Tickets", params={"returnall": "true"}, json=[{"summary": "x"}]).status_code == 400
+    assert http.post("/api/Tickets", json=[{"summary": "x", "todo_list": [{"text": "y"}]}]).status_code == 201
+    assert len(http.get("/api/Tickets").json()["tickets"]) == 1, "what was refused was written"
+
+
+def test_nobody_is_held_to_published_names_where_that_is_switched_off():
+    http = sign_in(create_halo(strict="nobody"), client="joinery")
+    assert http.get("/api/Tickets", params={"tickettype_id": 31}).status_code == 200
+
+
+@pytest.mark.parametrize("path", PARAMETERS)
+def test_every_parameter_that_counts_as_published_is(contract, path):
+    published = next(operations for template, operations in contract["paths"].items() if template.lower() == path)
+    assert set(PARAMETERS[path]) <= {name.lower() for name in published["GET"]["query"]}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_every_member_that_counts_as_published_is_and_has_its_type(contract, path):
+    schema, shape = BODIES[path]
+    operation = next(operations for template, operations in contract["paths"].items() if template.lower() == path)["POST"]
+    assert operation["body"].removeprefix("array of ") == schema
+    assert not UNPUBLISHED.get(schema, frozenset()) & contract["bodies"][schema].keys()
+    assert list(_differences(contract["bodies"], schema, shape, UNPUBLISHED.get(schema, frozenset()))) == []
+
+
+def _differences(bodies, schema, shape, unpublished):
+    for name, kind in shape.items():
+        published = bodies[schema].get(name)
+        if published is None:
+            if name not in unpublished:
+                yield f"{schema}.{name} is not published"
+        elif isinstance(kind, str):
+            if kind != "any" and published not in KINDS[kind]:
+                yield f"{schema}.{name} is {published}, not {kind}"
+        else:
+            yield from _differences(bodies, published.removeprefix("array of "), kind, frozenset())
