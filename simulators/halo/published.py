@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from simulators.halo import members
 from simulators.halo.members import Shape, words
 
-_PAGES = words(
-    "pageinate page_no page_size count order order2 order3 order4 order5 orderdesc orderdesc2 orderdesc3 orderdesc4 orderdesc5"
-)
+_PAGES = words("pageinate page_no page_size count order order2 order3 order4 order5 orderdesc orderdesc2 orderdesc3 orderdesc4 orderdesc5")
 
 #: Path of a GET in lower case, ids as `{id}` -> its parameters.
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
@@ -26,7 +24,9 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
             "team ticketidonly ticketids user_id username"
         ),
     ),
-    "/api/tickets/{id}": words("include_auditing includechildids includedetails includelastaction includelinkedobjects nocache ticketidonly"),
+    "/api/tickets/{id}": words(
+        "include_auditing includechildids includedetails includelastaction includelinkedobjects nocache ticketidonly"
+    ),
     "/api/actions": words(
         "agentonly conversationonly count datesearch enddate excludeprivate excludesys importantonly includeattachments includehtmlnote "
         "startdate ticket_id"

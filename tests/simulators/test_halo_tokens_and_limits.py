@@ -1,6 +1,5 @@
 """The pretend Halo's door: tokens, scopes, the rate limit, the switches."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
