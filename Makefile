@@ -25,13 +25,20 @@ $(VENV)/.azurite: tests/azurite/package.json tests/azurite/package-lock.json | $
 		&& npm ci --prefix $(VENV)/azurite --loglevel error && touch $@; \
 	else echo "npm is missing: the tests of the Table service will not run"; fi
 
+# Microsoft's engine of the Functions worker, in a folder of its own: it names a Python that we do not run, and nothing of ours imports it.
+$(VENV)/.functions: tests/functions/requirements.txt | $(VENV)/.dev
+	rm -rf $(VENV)/functions
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --ignore-requires-python --target $(VENV)/functions \
+		-r tests/functions/requirements.txt
+	@touch $@
+
 run: $(VENV)/.runtime  ## everything on this machine, with a first day played before your eyes
 	@$(BIN)/joinery up
 
 demo: $(VENV)/.runtime  ## the same at full speed in a temporary folder, with a table of what was verified
 	@$(BIN)/joinery demo
 
-test: $(VENV)/.dev $(VENV)/.azurite  ## all tests
+test: $(VENV)/.dev $(VENV)/.azurite $(VENV)/.functions  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 quick: $(VENV)/.dev  ## the tests that start no server and no process
@@ -46,7 +53,7 @@ format: $(VENV)/.dev  ## let ruff put things in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-campaign: $(VENV)/.dev $(VENV)/.azurite  ## the long fault campaigns: many kills, every crash point
+campaign: $(VENV)/.dev $(VENV)/.azurite $(VENV)/.functions  ## the long fault campaigns: many kills, every crash point
 	JOINERY_CAMPAIGN=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --timeout 2400 tests/acceptance tests/crash
 	$(BIN)/python -m tests.simulation --seeds 0..9999 --jobs 2
 
