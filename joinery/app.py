@@ -20,7 +20,7 @@ from joinery.engine.dispatch import Dispatcher
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, group_subject, person_subject
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
-from joinery.engine.health import STARTED, SUBSCRIBED, Health
+from joinery.engine.health import SUBSCRIBED, Health
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import DUE
 from joinery.engine.pauses import PauseBoard
@@ -28,7 +28,7 @@ from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Ou
 from joinery.engine.promotion import PromotionBook, look_sent, retried, wanted_looks
 from joinery.engine.readside import ReadSide
 from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
-from joinery.engine.sweeps import Sweeper, SweepReport
+from joinery.engine.sweeps import STARTED, Sweeper, SweepReport
 from joinery.engine.upkeep import Upkeep
 from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
 
@@ -281,7 +281,7 @@ class App:
 
     def tick(self) -> int:
         """Wake every partition whose moment has come and whose message was lost; returns how many. Seal the audit, where it is time."""
-        self.upkeep.seal()
+        self.upkeep.before_waking()
         now = self.clock.now()
         # What is due within this very minute has its own message; a tick that is ahead of it would only double the work.
         due = self.store.list_index(DUE, up_to=to_text(now - timedelta(seconds=5)) + "~")

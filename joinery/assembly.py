@@ -15,6 +15,7 @@ from joinery.engine.approvals import Asker
 from joinery.engine.baseline import Baseliner
 from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.checks import LateChecks
+from joinery.engine.coverage_watch import CoverageWatch
 from joinery.engine.desk_door import DeskDoor
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
@@ -198,6 +199,7 @@ def assemble(
         parking=parking,
         upkeep=Upkeep(
             sealer=Sealer(store, ports.seals, clock=clock, every=seal_every),
+            coverage=CoverageWatch(tenant=tenant, store=store, queue=queue, clock=clock),
             eraser=Eraser(
                 store,
                 parking,

@@ -290,6 +290,17 @@ def alerts_list(data: Data = None, as_json: Json = False) -> None:
     end(lambda: list_alerts(data, as_json=as_json))
 
 
+@app.command("coverage", epilog=examples.COVERAGE)
+def show_coverage(data: Data = None, as_json: Json = False) -> None:
+    """Show up to when every change in the directory was told.
+
+    Which span is covered by which delta link, where there was a hole, and of how many people the sweep was the first to tell.
+    """
+    from joinery.cli.coverage import show_coverage as run
+
+    end(lambda: run(data, as_json=as_json))
+
+
 @app.command("plan", epilog=examples.PLAN)
 def show_plan(
     person: Annotated[str, typer.Option("--person", metavar="WHO", help="Directory id, user principal name, mail or name.")],

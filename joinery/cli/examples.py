@@ -100,6 +100,11 @@ ERASE = _epilog(
 )
 PARKED = _epilog("joinery parked list", codes=_CODES)
 PARKED_LIST = _epilog("joinery parked list", "joinery parked list --json", codes=_CODES)
+COVERAGE = _epilog(
+    "joinery coverage",
+    "joinery coverage --json",
+    codes="0 no hole is open; 1 a sweep is late or a delta link was lost; 2 the data folder or the command line is wrong.",
+)
 PLAN = _epilog(
     "joinery plan --person amara.okafor@contoso.example --disable",
     'joinery plan --person "Amara Okafor" --set department=Finance --set manager=wilhelm.brandt@contoso.example',

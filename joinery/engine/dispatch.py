@@ -20,6 +20,7 @@ from joinery.engine import codec, granting, lookup
 from joinery.engine.breaker import DECIDED
 from joinery.engine.checks import LateChecks
 from joinery.engine.context import renew
+from joinery.engine.coverage import note_found
 from joinery.engine.envelope import Envelope, EnvelopeKind
 from joinery.engine.gate import Gate, rehearsed_workflows, was_rehearsed
 from joinery.engine.groups import GroupBook, named
@@ -34,7 +35,7 @@ from joinery.engine.recipes import Catalogue, Workflow
 from joinery.engine.reopening import reopen
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
-from joinery.engine.sweeps import watched_since
+from joinery.engine.sweeps import SWEEP, watched_since
 from joinery.errors import Refused, StoreUnavailable, TryLater
 
 #: A wake that comes this much too early is sent once more, each time for a later moment, and so often at most: then it is the tick's.
@@ -120,10 +121,14 @@ class Dispatcher:
         if isinstance(sighting, Person):
             lookup.remember(partition, self.store, head.known.seen, sighting, ids)
         self.questions.tell(partition, head, sighting)
+        left_now = partition.head.episode.stage is Stage.LEFT and head.episode.stage is not Stage.LEFT
+        news = left_now or (isinstance(sighting, Person) and bool(_differences(head.known.seen, sighting)))
+        # Whoever was there before we watched is news to us, and nobody could have told.
+        if news and envelope.cause.startswith(SWEEP) and (head.known.seen is not None or partition.head.known.newcomer):
+            note_found(self.store, partition.name, asked_at)
         if partition.is_new or partition.head.to_document() != before:
             partition.commit()
         # Who was disabled may be enabled again: a replica that lags behind both would show the leave last, and nobody would tell us again.
-        left_now = partition.head.episode.stage is Stage.LEFT and head.episode.stage is not Stage.LEFT
         doubted = left_now or not explained
         if envelope.kind is EnvelopeKind.LOOK and not envelope.again and doubted and partition.head.look_again_at is None:
             partition.look_once_more(self._second_look, enqueued_at=enqueued_at)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.alerts import QUIET, causes
 from joinery.engine.breaker import HELD
+from joinery.engine.coverage_watch import coverage
 from joinery.engine.groups import GroupBook
 from joinery.engine.parking import PARKED
 from joinery.engine.partition import OPEN_RUNS
@@ -18,11 +19,11 @@ from joinery.engine.policy_book import PolicyBook
 from joinery.engine.ports import Clock, Document, MessageQueue, StateStore
 from joinery.engine.rows import index_rows
 from joinery.engine.seals import SEALED
-from joinery.engine.sweeps import SWEPT
+from joinery.engine.sweeps import STARTED, SWEPT
 from joinery.errors import QueueUnavailable, StoreUnavailable
 
-#: Shared rows: the subscriptions as last seen to, and when the local host started.
-SUBSCRIBED, STARTED = "subscribed", "started"
+#: The shared row of the subscriptions as last seen to.
+SUBSCRIBED = "subscribed"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,6 +68,7 @@ class Health:
         subscribed = self.store.read_shared(SUBSCRIBED)[1] or {}
         ends = {resource: from_text(moment) for resource, moment in subscribed.get("ends", {}).items()}
         swept = self.store.read_shared(SWEPT)[1]
+        covered = coverage(self.store, self.clock)
         started = self.store.read_shared(STARTED)[1]
         sealed = self.store.read_shared(SEALED)[1]
         waiting_for = []
@@ -89,6 +91,9 @@ class Health:
             "alerts": sum(now - cause.last_at < QUIET for cause in causes(self.store, self.tenant)),
             "coverage": {
                 "swept_at": swept["at"] if swept else None,
+                "covered_until": {row: to_text(span.until) for row, span in covered.spans.items() if span},
+                "holes": [one.what for one in covered.open_troubles],
+                "found_by_sweep": sum(covered.found.values()),
                 "sealed_at": sealed["at"] if sealed else None,
                 "subscriptions_end_at": {resource: to_text(moment) for resource, moment in ends.items()},
                 "groups_missing": list(self.groups.missing()) if not waiting_for else [],

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
 from joinery.engine.breaker import HELD
+from joinery.engine.coverage import Ledger, TroubleBook, forget_found
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
 from joinery.engine.groups import GroupBook
 from joinery.engine.partition import OPEN_RUNS, PERSONS
@@ -16,14 +17,18 @@ from joinery.engine.ports import Clock, DeltaPage, Directory, Document, LinkExpi
 from joinery.engine.rows import index_rows
 from joinery.errors import LostRace, TryLater
 
+#: What envelopes of a sweep name as their cause.
+SWEEP = "sweep"
 #: Shared rows.
 PEOPLE_LINK, GROUPS_LINK, SWEPT = "delta-people", "delta-groups", "swept"
+#: The shared row that says when the local host started; it sweeps then.
+STARTED = "started"
 #: The shared row that says since when we watch.
 WATCHING = "watching"
 #: An index row this old is not waiting for its commit any more.
 _DANGLING = timedelta(minutes=10)
 #: The directory's limit for groups in one delta filter.
-_GROUPS_PER_LINK = 50
+GROUPS_PER_LINK = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,14 +58,14 @@ class Sweeper:
         people, pages = self._follow(PEOPLE_LINK, self.directory.people_delta, resync=True)
         watched = sorted(self.groups.ids().values())
         in_groups = 0
-        for start in range(0, len(watched), _GROUPS_PER_LINK):
-            chunk = watched[start : start + _GROUPS_PER_LINK]
+        for start in range(0, len(watched), GROUPS_PER_LINK):
+            chunk = watched[start : start + GROUPS_PER_LINK]
 
             def groups_delta(link: str | None, chunk: list[str] = chunk) -> DeltaPage:
                 return self.directory.groups_delta(chunk, link)
 
             # Another set of groups needs another token: the old one would not know the new group.
-            name = f"{GROUPS_LINK}-{start // _GROUPS_PER_LINK}"
+            name = f"{GROUPS_LINK}-{start // GROUPS_PER_LINK}"
             seen, more = self._follow(name, groups_delta, about=chunk)
             in_groups, pages = in_groups + seen, pages + more
         self._mark_swept()
@@ -72,6 +77,12 @@ class Sweeper:
     ) -> tuple[int, int]:
         etag, stored = self.store.read_shared(row)
         link = stored["link"] if stored and stored.get("about") == about else None
+        ledger, lost = Ledger.read(stored), False
+        if link is not None:
+            ledger = ledger.beginning(self.clock.now())
+        else:
+            why = "the watched groups changed" if stored and stored["link"] else "the bookmark was dropped, as after a restore"
+            ledger = ledger.broken(why, self.clock.now())
         # What a full resync did not touch is gone without a trace: those people get a look too.
         untouched = self._known_people() if resync and stored and link is None else None
         seen = pages = restarts = 0
@@ -85,6 +96,8 @@ class Sweeper:
                     # A link that is too old the moment it was given would keep us here for ever.
                     raise TryLater("the directory's links expire as soon as it gives them") from None
                 restarts += 1
+                self._lose(row, ledger)
+                ledger, lost = ledger.broken("the directory knew the link no more", self.clock.now()), True
                 link, untouched = None, self._known_people() if resync else None
                 if about is not None:
                     self._compare(about)
@@ -100,18 +113,25 @@ class Sweeper:
                 self._send(EnvelopeKind.LOOK, sorted(untouched))
             # Mid-resync the link is not stored: a crash must begin the comparison anew.
             if page.delta_link or untouched is None:
-                document: Document = {"link": link, "about": about}
+                ledger = ledger.ended(link) if page.delta_link or link is None else ledger
+                document: Document = {"link": link, "about": about, "ledger": ledger.document()}
                 try:
                     etag = self.store.replace_shared(row, document, expected=etag)
                 except LostRace:
                     # Another sweep is ahead of us on the same link; it sends what we would.
                     return seen, pages
             if page.delta_link or link is None:
+                if lost:
+                    self.troubles.covered(row)
                 return seen, pages
+
+    def _lose(self, row: str, ledger: Ledger) -> None:
+        current = ledger.current
+        self.troubles.lost(row, current.until if current else None)
 
     def _send(self, kind: EnvelopeKind, subjects: Iterable[str]) -> None:
         now = self.clock.now()
-        envelopes = [Envelope(tenant=self.tenant, subject=subject, kind=kind, cause="sweep", at=now) for subject in dict.fromkeys(subjects)]
+        envelopes = [Envelope(tenant=self.tenant, subject=subject, kind=kind, cause=SWEEP, at=now) for subject in dict.fromkeys(subjects)]
         if envelopes:
             self.queue.send(Outgoing(body=envelope.encode(), session_id=envelope.session_id) for envelope in envelopes)
 
@@ -133,6 +153,12 @@ class Sweeper:
             # Whoever stood still between the row and the commit has long lost the race.
             if row.data.get("at", "") < old and not (self.store.read(row.name).head or {}).get("held"):
                 self.store.delete_index(HELD, row.name)
+        forget_found(self.store, self.clock.now())
+
+    @property
+    def troubles(self) -> TroubleBook:
+        """What is wrong with the coverage."""
+        return TroubleBook(store=self.store, clock=self.clock)
 
     def _mark_swept(self) -> None:
         etag, _ = self.store.read_shared(SWEPT)

@@ -1,10 +1,11 @@
-"""What the tick sees to beside waking: the audit is sealed, and erasures that were wished for are carried out. Neither stops the tick."""
+"""What the tick sees to beside waking: the audit is sealed, holes in the coverage are told, and erasures that were wished for carried out."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
 
+from joinery.engine.coverage_watch import CoverageWatch
 from joinery.engine.erasure import Eraser
 from joinery.engine.seals import Sealer
 from joinery.errors import SealUnavailable, StoreUnavailable
@@ -14,13 +15,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upkeep:
-    """The sealer and the eraser, as the tick calls them."""
+    """The sealer, the watch over the coverage and the eraser, as the tick calls them."""
 
     sealer: Sealer
+    coverage: CoverageWatch
     eraser: Eraser
 
-    def seal(self) -> None:
-        """Seal where it is time. Raises StoreUnavailable."""
+    def before_waking(self) -> None:
+        """Seal where it is time, and tell of holes. Raises StoreUnavailable, QueueUnavailable."""
+        self._seal()
+        self.coverage.watch()
+
+    def _seal(self) -> None:
         try:
             if heads := self.sealer.seal_if_due():
                 _log.info("sealed", extra={"action": "sealed", "heads": heads})
