@@ -92,7 +92,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from adapters.queues.embedded import EmbeddedQueue
     from adapters.queues.engine import QueueEngine
     from adapters.queues.journal import SqliteJournal
-    from adapters.stores.seal_file import FileSealLog
+    from adapters.stores.seals import open_seals
     from adapters.system import SystemClock, SystemRandomness
     from adapters.webhooks.alerts import AlertWebhook
     from joinery.assembly import Ports, assemble
@@ -131,8 +131,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     )
 
     hook = AlertWebhook(settings.alert_url.reveal()) if settings.alert_url else None
-    alerts = hook or LogOnly()
-
+    seals = open_seals(settings.seals, url=settings.seals_url, connection=settings.seals_connection.reveal())
     ports = Ports(
         clock=clock,
         randomness=randomness,
@@ -142,14 +141,14 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         desk=desk,
         subscriptions=subscriptions,
         intake=GraphIntake((settings.client_state.reveal(), settings.client_state_previous.reveal())),
-        alerts=alerts,
+        alerts=hook or LogOnly(),
         desk_door=DeskDoor(
             secret=settings.desk_webhook_secret.reveal(),
             user=settings.desk_webhook_user,
             password=settings.desk_webhook_password.reveal(),
             members=settings.desk_webhook_paths,
         ),
-        seals=FileSealLog(settings.seals),
+        seals=seals,
         shred=kept.shred,
     )
     app = assemble(
@@ -164,6 +163,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     )
     closers: tuple[Callable[[], None], ...] = (
         *((hook.close,) if hook else ()),
+        seals.close,
         kept.close,
         engine.close,
         graph.close,

@@ -35,7 +35,7 @@ def bad_alert_url(url: str) -> str:
     return "is no https address" if url and bad_url(url.partition("?")[0]) else ""
 
 
-def bad_connection(text: str) -> str:
+def bad_connection(text: str, *, service: str = "Table") -> str:
     """What is wrong with a storage connection string, in words that repeat none of it; empty where it is sound."""
     if not text or text.strip().casefold() == "usedevelopmentstorage=true":
         return ""
@@ -43,14 +43,15 @@ def bad_connection(text: str) -> str:
     has = {name.strip().casefold(): value.strip() for name, sign, value in pairs if sign}
     if len(has) < len(pairs):
         return "is no list of NAME=VALUE;"
-    if not (has.get("accountname") and has.get("accountkey")) and not (has.get("sharedaccesssignature") and has.get("tableendpoint")):
-        return "names neither AccountName and AccountKey nor TableEndpoint and SharedAccessSignature"
+    endpoint = f"{service}Endpoint"
+    if not (has.get("accountname") and has.get("accountkey")) and not (has.get("sharedaccesssignature") and has.get(endpoint.casefold())):
+        return f"names neither AccountName and AccountKey nor {endpoint} and SharedAccessSignature"
     try:
         base64.b64decode(has.get("accountkey", ""), validate=True)
     except ValueError:
         return "has an AccountKey that is no base64"
-    if bad_url(has.get("tableendpoint", "")):
-        return "has a TableEndpoint that is no address, or one without encryption"
+    if bad_url(has.get(endpoint.casefold(), "")):
+        return f"has a {endpoint} that is no address, or one without encryption"
     return ""
 
 

@@ -69,6 +69,14 @@ class Settings:
     seal_file: str = _setting(
         "JOINERY_SEAL_FILE", "", "file, or folder of seals.jsonl, in which the audit is sealed; empty: seals.jsonl in the data folder"
     )
+    seals_url: str = _setting(
+        "JOINERY_SEALS_URL",
+        "",
+        "https://ACCOUNT.blob.core.windows.net/CONTAINER, in which the audit is sealed instead, entered as the managed identity of this machine",
+    )
+    seals_connection: Secret = _setting(
+        "JOINERY_SEALS_CONNECTION", Secret(""), "connection string, in place of that address; the container is called seals"
+    )
     seal_minutes: float = _setting("JOINERY_SEAL_MINUTES", 15.0, "how often the audit is sealed, in minutes; 0: at every tick")
     queue_name: str = _setting("JOINERY_QUEUE_NAME", "person-messages", "name of the session queue")
     port: int = _setting("JOINERY_PORT", 7071, "port of the functions in `joinery up`")
@@ -160,7 +168,7 @@ class Settings:
             wrong("deployment", f"is {self.deployment!r}", "Use 1 to 20 letters, digits and hyphens, e.g. prod-eu.")
         if not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", self.graph_tenant):
             wrong("graph_tenant", f"is {self.graph_tenant!r}", "Use the tenant's id or one of its domains, e.g. contoso.onmicrosoft.com.")
-        for name, problem, remedy in (*self._wrong_about_tables(), *self._wrong_about_the_desk_webhook()):
+        for name, problem, remedy in (*self._wrong_about_tables(), *self._wrong_about_seals(), *self._wrong_about_the_desk_webhook()):
             wrong(name, problem, remedy)
         for name in ("public_url", "graph_url", "graph_authority", "halo_url", "halo_auth_url"):
             if problem := bad_url(getattr(self, name)):
@@ -206,6 +214,17 @@ class Settings:
             yield "tables_connection", problem, "Copy the connection string that the portal shows beside the account's keys."
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,62}", self.tables_name):
             yield "tables_name", f"is {self.tables_name!r}", "Use 3 to 63 letters and digits, a letter first."
+
+    def _wrong_about_seals(self) -> Iterator[tuple[str, str, str]]:
+        """(field, problem, remedy) of each thing that does not fit."""
+        places = [name for name in ("seals_url", "seals_connection", "seal_file") if getattr(self, name)]
+        if len(places) > 1:
+            yield places[0], "is not the only place for the seals", "Keep one of JOINERY_SEALS_URL, _CONNECTION and JOINERY_SEAL_FILE."
+        if self.seals_url and (bad_url(self.seals_url) or not re.fullmatch(r"https://[^/]+/[a-z0-9]+(-[a-z0-9]+)*/?", self.seals_url)):
+            remedy = "Use https://ACCOUNT.blob.core.windows.net/CONTAINER; for the emulator, a connection string."
+            yield "seals_url", bad_url(self.seals_url) or f"is {self.seals_url!r}", remedy
+        if problem := bad_connection(self.seals_connection.reveal(), service="Blob"):
+            yield "seals_connection", problem, "Copy the connection string that the portal shows beside the account's keys."
 
     def _wrong_about_the_desk_webhook(self) -> Iterator[tuple[str, str, str]]:
         """(field, problem, remedy) of each thing that does not fit. No secret is repeated."""

@@ -1,4 +1,4 @@
-"""What tests of several folders need: the Table service, as Microsoft's own emulator."""
+"""What tests of several folders need: the Table and the Blob service, as Microsoft's own emulator."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from collections.abc import Iterator
 
 import not_run
 import pytest
-from table_service import AZURITE, Azurite
+from table_service import AZURITE, ROOT, Azurite
 
 
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """One Azurite per session (and per worker); without Node.js a skip on a laptop and a failure in CI."""
-    if shutil.which("node") is None or not AZURITE.is_file():
+    """One Table service per session (and per worker); without Node.js a skip on a laptop and a failure in CI."""
+    yield from _running(Azurite(folder=tmp_path_factory.mktemp("azurite")))
+
+
+@pytest.fixture(scope="session")
+def blob_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """One Blob service per session, whose append blobs take three blocks."""
+    few = ROOT / "tests" / "azurite" / "few_blocks.js"
+    yield from _running(Azurite(folder=tmp_path_factory.mktemp("azurite"), service="blob", first=few))
+
+
+def _running(made: Azurite) -> Iterator[Azurite]:
+    if shutil.which("node") is None or not AZURITE.is_dir():
         not_run.not_run(not_run.AZURITE)
-    made = Azurite(folder=tmp_path_factory.mktemp("azurite"))
     made.start()
     yield made
     made.stop()

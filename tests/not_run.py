@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-AZURITE = "Azurite is not installed, so NOTHING was tested against the Table service: install Node.js and run `make test`"
+AZURITE = "Azurite is not installed, so NOTHING was tested against the Table and the Blob service: install Node.js and run `make test`"
 FUNCTIONS = "Microsoft's engine of the Functions worker is not installed, so NOTHING was tested under it: run `make test`"
 
 

@@ -1,4 +1,4 @@
-"""The Table service in a process of its own, and a store on it whose wire counts, breaks off and loses answers."""
+"""The Table and the Blob service, each in a process of its own, and a store whose wire counts, breaks off and loses answers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,27 @@ from pathlib import Path
 from typing import Any
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
-from azure.core.pipeline.transport import HttpTransport
+from azure.core.pipeline.transport import HttpTransport, RequestsTransport
+from azure.storage.blob import ContainerClient
 
+from adapters.stores.seal_blob import seal_container
 from adapters.stores.table_calls import TableCalls, table_client
 from adapters.stores.tables import TableStateStore
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Where `make test` installs it, with the versions of tests/azurite/package-lock.json.
-AZURITE = ROOT / ".venv" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
+AZURITE = ROOT / ".venv" / "azurite" / "node_modules" / "azurite" / "dist" / "src"
 
 
 @dataclass(kw_only=True, slots=True)
 class Azurite:
-    """The Table service in a process of its own, in memory, on loopback, with an account and a key made for it."""
+    """One service in a process of its own, in memory, on loopback, with an account and a key made for it."""
 
     folder: Path
+    #: ``table`` or ``blob``.
+    service: str = "table"
+    #: A script that changes a limit of the emulator before it starts.
+    first: Path | None = None
     port: int = 0
     key: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(32)).decode())
     _process: subprocess.Popen[bytes] | None = None
@@ -38,7 +44,8 @@ class Azurite:
     @property
     def connection(self) -> str:
         """Its connection string."""
-        return f"DefaultEndpointsProtocol=http;AccountName=joinery;AccountKey={self.key};TableEndpoint=http://127.0.0.1:{self.port}/joinery"
+        endpoint = f"{self.service.title()}Endpoint=http://127.0.0.1:{self.port}/joinery"
+        return f"DefaultEndpointsProtocol=http;AccountName=joinery;AccountKey={self.key};{endpoint}"
 
     def start(self) -> None:
         """Start it on a free port (it takes no port 0 that it would tell), and wait until it answers."""
@@ -46,9 +53,11 @@ class Azurite:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
-            options = ["--inMemoryPersistence", "--disableTelemetry", "--silent", "--tableHost", "127.0.0.1", "--tablePort", str(self.port)]
+            options = ["--inMemoryPersistence", "--disableTelemetry", "--silent", "--skipApiVersionCheck"]
+            options += [f"--{self.service}Host", "127.0.0.1", f"--{self.service}Port", str(self.port)]
+            first = ["--require", str(self.first)] if self.first else []
             self._process = subprocess.Popen(
-                ["node", str(AZURITE), *options],
+                ["node", *first, str(AZURITE / self.service / "main.js"), *options],
                 cwd=self.folder,
                 env={**os.environ, "AZURITE_ACCOUNTS": f"joinery:{self.key}"},
                 stdout=(self.folder / "azurite.txt").open("ab"),
@@ -131,7 +140,9 @@ class Wire:
         return response
 
 
-class _Wired(HttpTransport[Any, Any]):
+class Wired(HttpTransport[Any, Any]):
+    """A transport with a wire between."""
+
     def __init__(self, inner: HttpTransport[Any, Any], wire: Wire) -> None:
         self._inner, self._wire = inner, wire
 
@@ -144,7 +155,7 @@ class _Wired(HttpTransport[Any, Any]):
     def close(self) -> None:
         self._inner.close()
 
-    def __enter__(self) -> _Wired:
+    def __enter__(self) -> Wired:
         self._inner.__enter__()
         return self
 
@@ -155,11 +166,21 @@ class _Wired(HttpTransport[Any, Any]):
         raise AssertionError(f"the SDK waits by itself, {duration} s")
 
 
+def new_container(connection: str, *, wire: Wire | None = None) -> ContainerClient:
+    """A container for the seals that nobody uses, as infrastructure makes it: the log itself never does."""
+    transport = Wired(RequestsTransport(use_env_settings=False), wire) if wire is not None else None
+    container = seal_container(connection=connection, name=f"seals-{uuid.uuid4().hex}", transport=transport)
+    container.create_container()
+    if wire is not None:
+        wire.plan()
+    return container
+
+
 def tables_in(
     connection: str, table: str, *, wire: Wire | None = None, create: bool = True, deadline: timedelta = timedelta(seconds=5), **timing: Any
 ) -> TableStateStore:
     """A store in this table; ``timing`` may hold a clock and a sleep."""
-    client = table_client(table, connection=connection, transport=(lambda inner: _Wired(inner, wire)) if wire is not None else _as_it_is)
+    client = table_client(table, connection=connection, transport=(lambda inner: Wired(inner, wire)) if wire is not None else _as_it_is)
     return TableStateStore(TableCalls(client, deadline=deadline, **timing), create=create)
 
 

@@ -52,6 +52,9 @@ class FileSealLog:
             if new:
                 _sync_folder(self._path.parent)
 
+    def close(self) -> None:
+        """Nothing is open between two calls."""
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,18 +86,21 @@ def stored(data: str | None, *, policy: str | None = None) -> Iterator[Stored]:
 
     Raises ConfigurationError where there is none, StoreUnavailable where it is locked or does not answer.
     """
-    from adapters.stores.seal_file import FileSealLog
+    from adapters.stores.seals import open_seals
     from adapters.system import SystemClock, SystemRandomness
     from joinery.engine.parking import ParkingLot
     from wiring import open_store
 
     settings = settings_from(data=data, policy=policy)
-    store = open_store(settings, existing=True)
-    try:
+    connection = settings.seals_connection.reveal()
+    with (
+        closing(open_store(settings, existing=True)) as store,
+        closing(open_seals(settings.seals, url=settings.seals_url, connection=connection)) as seals,
+    ):
         clock, randomness, tenant = SystemClock(), SystemRandomness(), settings.graph_tenant
         lot = ParkingLot(store, clock=clock, randomness=randomness)
         log = OperatorLog(tenant, store=store, clock=clock, randomness=randomness)
-        verifier = AuditVerifier(store, FileSealLog(settings.seals), tenant=tenant)
+        verifier = AuditVerifier(store, seals, tenant=tenant)
         yield Stored(
             reads=ReadSide(store, lot),
             pauses=PauseBoard(store, clock),
@@ -110,5 +113,3 @@ def stored(data: str | None, *, policy: str | None = None) -> Iterator[Stored]:
             clock=clock,
             settings=settings,
         )
-    finally:
-        store.close()

@@ -32,7 +32,7 @@ class Upkeep:
                 _log.info("sealed", extra={"action": "sealed", "heads": heads})
         except SealUnavailable as error:
             # Work goes on; health shows since when nothing was sealed.
-            _log.warning("not sealed", extra={"action": "not_sealed", "error": type(error).__name__})
+            _log.warning("not sealed", extra={"action": "not_sealed", "error": str(error)})
 
     def erase(self) -> None:
         """Erase whom somebody wished to be erased, and about whom nothing is open any more."""

@@ -7,22 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from table_service import new_container
 
+from adapters.stores.seal_blob import BlobSealLog
 from adapters.stores.seal_file import FileSealLog
 from joinery.engine.memory import MemorySealLog
 from joinery.engine.ports import SealLog
 from joinery.errors import LostRace, SealUnavailable
 
-#: Name -> how to make one in a folder.
-SEAL_LOGS: dict[str, Callable[[Path], SealLog]] = {
-    "memory": lambda folder: MemorySealLog(),
-    "file": lambda folder: FileSealLog(folder / "outside" / "seals.jsonl"),
+#: Name -> how to make one for a test.
+SEAL_LOGS: dict[str, Callable[[pytest.FixtureRequest], SealLog]] = {
+    "memory": lambda request: MemorySealLog(),
+    "file": lambda request: FileSealLog(request.getfixturevalue("tmp_path") / "outside" / "seals.jsonl"),
+    "blob": lambda request: BlobSealLog(new_container(request.getfixturevalue("blob_azurite").connection)),
 }
 
 
-@pytest.fixture(params=sorted(SEAL_LOGS))
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> SealLog:
-    return SEAL_LOGS[request.param](tmp_path)
+@pytest.fixture(params=["memory", "file", pytest.param("blob", marks=pytest.mark.servers)])
+def log(request: pytest.FixtureRequest) -> SealLog:
+    return SEAL_LOGS[request.param](request)
 
 
 def test_a_log_that_nobody_wrote_to_is_empty(log: SealLog) -> None:

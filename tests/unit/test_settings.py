@@ -158,6 +158,33 @@ def test_what_does_not_fit_about_tables_is_a_finding_that_repeats_no_key(environ
     assert "hush" not in str(caught.value) and "aHVzaC1odXNo" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("environ", "place"),
+    [
+        ({"JOINERY_SEALS_URL": "https://acme.blob.core.windows.net"}, "JOINERY_SEALS_URL"),
+        ({"JOINERY_SEALS_URL": "https://acme.blob.core.windows.net/seals/more"}, "JOINERY_SEALS_URL"),
+        ({"JOINERY_SEALS_URL": "http://127.0.0.1:10000/seals"}, "JOINERY_SEALS_URL"),
+        ({"JOINERY_SEALS_URL": "https://acme.blob.core.windows.net/seals?sig=hush-hush"}, "JOINERY_SEALS_URL"),
+        ({"JOINERY_SEALS_URL": "https://acme.blob.core.windows.net/seals", "JOINERY_SEAL_FILE": "/mnt/seals"}, "JOINERY_SEALS_URL"),
+        ({"JOINERY_SEALS_CONNECTION": ACCOUNT, "JOINERY_SEAL_FILE": "/mnt/seals"}, "JOINERY_SEALS_CONNECTION"),
+        ({"JOINERY_SEALS_CONNECTION": "hush-hush"}, "JOINERY_SEALS_CONNECTION"),
+        ({"JOINERY_SEALS_CONNECTION": f"{ACCOUNT};BlobEndpoint=http://acme.example"}, "JOINERY_SEALS_CONNECTION"),
+    ],
+)
+def test_what_does_not_fit_about_the_seals_is_a_finding_that_repeats_no_key(environ: dict[str, str], place: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment(environ)
+    assert [finding.place for finding in caught.value.findings] == [place]
+    assert "hush" not in str(caught.value) and "aHVzaC1odXNo" not in str(caught.value)
+
+
+def test_the_seals_may_have_an_address_or_a_connection() -> None:
+    url = "https://acme.blob.core.windows.net/joinery-seals"
+    assert Settings.from_environment({"JOINERY_SEALS_URL": url}).seals_url == url
+    blob_only = "BlobEndpoint=https://acme.blob.core.windows.net;SharedAccessSignature=sv=2019&sig=a%3D"
+    assert Settings.from_environment({"JOINERY_SEALS_CONNECTION": blob_only}).seals_connection.reveal() == blob_only
+
+
 def test_a_misspelt_name_is_told() -> None:
     assert findings({"JOINERY_PROT": "7071"}) == ["JOINERY_PROT"]
 
