@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TypeVar
@@ -29,7 +30,7 @@ from adapters.graph.wire import (
 from adapters.system import SystemClock
 from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.person import Absence, DirectReport, Person, Sighting
-from joinery.engine.ports import Clock, DeltaPage
+from joinery.engine.ports import Clock, DeltaPage, LinkExpired
 from joinery.errors import Refused, TryLater
 
 Thing = TypeVar("Thing")
@@ -46,6 +47,10 @@ PAGES_MAX = 2000
 #: Sweeps give way to looks when Graph throttles ("throttling-limits"), and their pages may take longer.
 SWEEP_HEADERS = {"x-ms-throttle-priority": "low"}
 SWEEP_DEADLINE = timedelta(seconds=45)
+
+#: What of a person is followed is sealed into a delta token ("user-delta"): with other fields than these, another token is needed.
+_FOLLOWED = f"{','.join(PERSON_FIELDS)},manager"
+_MARK = hashlib.sha256(_FOLLOWED.encode()).hexdigest()[:8]
 
 _USER_QUERY = f"$select={','.join(PERSON_FIELDS)},deletedDateTime&$expand=manager($select={','.join(MANAGER_FIELDS)})"
 
@@ -108,11 +113,14 @@ class GraphDirectory:
         return tuple(found)
 
     def people_delta(self, link: str | None) -> DeltaPage:
-        """One page of ``/users/delta``: ids of all who changed, came or went."""
-        path = f"/users/delta?$select={','.join(PERSON_FIELDS)},manager" if link is None else self._path_of(link)
+        """One page of ``/users/delta``: ids of all who changed, came or went. Links carry a mark of the fields that are followed."""
+        plain, _, mark = (link or "").partition("#")
+        if mark and mark != _MARK:
+            raise LinkExpired("the link was made by a release that followed other fields")
+        path = f"/users/delta?$select={_FOLLOWED}" if link is None else self._path_of(plain)
         page = self._client.read("GET", path, OBJECTS, headers=_delta_headers(link), deadline=SWEEP_DEADLINE, asking=_asking(link))
         ids = tuple(dict.fromkeys(person.id.lower() for person in page.value))
-        return self._delta_page(ids, (), page.next_link, page.delta_link)
+        return self._delta_page(ids, (), page.next_link, page.delta_link, mark=f"#{_MARK}")
 
     def groups_delta(self, groups: Iterable[str], link: str | None) -> DeltaPage:
         """One page of ``/groups/delta`` for at most 50 groups, which are sealed into the link. No groups, no changes.
@@ -221,14 +229,16 @@ class GraphDirectory:
         # Our own pages hold relative links; an absolute one came from elsewhere and is checked like any other.
         return link if link.startswith("/") and not link.startswith("//") else self._client.relative(link)
 
-    def _delta_page(self, people: tuple[str, ...], groups: tuple[str, ...], next_link: str | None, delta_link: str | None) -> DeltaPage:
+    def _delta_page(
+        self, people: tuple[str, ...], groups: tuple[str, ...], next_link: str | None, delta_link: str | None, *, mark: str = ""
+    ) -> DeltaPage:
         if not next_link and not delta_link:
             raise TryLater("Graph sent a page of changes without a link to go on from")
         return DeltaPage(
             person_ids=people,
             group_ids=groups,
-            next_link=self._client.relative(next_link) if next_link else None,
-            delta_link=self._client.relative(delta_link) if delta_link and not next_link else None,
+            next_link=self._client.relative(next_link) + mark if next_link else None,
+            delta_link=self._client.relative(delta_link) + mark if delta_link and not next_link else None,
         )
 
 

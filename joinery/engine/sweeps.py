@@ -25,6 +25,9 @@ PEOPLE_LINK, GROUPS_LINK, SWEPT = "delta-people", "delta-groups", "swept"
 STARTED = "started"
 #: The shared row that says since when we watch.
 WATCHING = "watching"
+#: The shared row that says when the watched groups were last compared as a whole, and how often that is done: nobody tells when somebody
+#: enters a group that lies inside a watched one.
+COMPARED, COMPARE_EVERY = "groups-compared", timedelta(days=1)
 #: An index row this old is not waiting for its commit any more.
 _DANGLING = timedelta(minutes=10)
 #: The directory's limit for groups in one delta filter.
@@ -68,6 +71,7 @@ class Sweeper:
             name = f"{GROUPS_LINK}-{start // GROUPS_PER_LINK}"
             seen, more = self._follow(name, groups_delta, about=chunk)
             in_groups, pages = in_groups + seen, pages + more
+        self._compare_if_due(watched)
         self._mark_swept()
         self.tidy()
         return SweepReport(people=people, groups=in_groups, pages=pages)
@@ -138,6 +142,17 @@ class Sweeper:
     def _compare(self, groups: list[str]) -> None:
         """A delta that starts anew tells who is in a group, not who was: those are compared with what we stored."""
         self._send(EnvelopeKind.LOOK_GROUP, (group_subject(group) for group in groups))
+
+    def _compare_if_due(self, groups: list[str]) -> None:
+        etag, stored = self.store.read_shared(COMPARED)
+        now = self.clock.now()
+        if stored is not None:
+            if now - from_text(stored["at"]) < COMPARE_EVERY:
+                return
+            self._compare(groups)
+        # The first sweep has listed everybody anyway.
+        with contextlib.suppress(LostRace):
+            self.store.replace_shared(COMPARED, {"at": to_text(now)}, expected=etag)
 
     def _known_people(self) -> set[str]:
         return {row.name.partition("|")[2] for row in index_rows(self.store, PERSONS, prefix=f"{self.tenant}|")}

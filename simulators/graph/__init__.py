@@ -17,6 +17,7 @@ from simulators.graph.render import Renderer
 from simulators.graph.routing import Route, route
 from simulators.graph.subscriptions import Subscriptions
 from simulators.graph.teams import Teams
+from simulators.graph.things import Things
 from simulators.graph.tokens import Tokens
 from simulators.graph.wire import Seal
 from simulators.state import StateFile
@@ -64,6 +65,7 @@ class PretendGraph:
             page_size=lambda: switches.page_size,
             members_per_row=lambda: switches.members_per_row,
             empty_pages=lambda: switches.delta_empty_pages,
+            repeats=lambda: switches.delta_repeats,
         )
 
         def tidy() -> None:
@@ -76,7 +78,9 @@ class PretendGraph:
             clock,
             self.faults,
             tokens=Tokens(seal, frozenset({tenant.lower(), tenant_id})),
-            routes=_routes(People(directory, renderer), Teams(directory, renderer), objects, self._subscriptions, delta),
+            routes=_routes(
+                People(directory, renderer), Teams(directory, renderer), Things(directory, renderer), objects, self._subscriptions, delta
+            ),
             subscriptions=self._subscriptions,
             delta=delta,
             switches=switches,
@@ -123,7 +127,7 @@ def create_graph(
     return PretendGraph(state, clock or SimClock(), tenant=tenant, tenant_id=tenant_id, switches=switches)
 
 
-def _routes(people: People, teams: Teams, objects: Objects, subscriptions: Subscriptions, delta: Delta) -> list[Route]:
+def _routes(people: People, teams: Teams, things: Things, objects: Objects, subscriptions: Subscriptions, delta: Delta) -> list[Route]:
     routes = [
         route("GET", "users", people.browse),
         route("POST", "users", people.create),
@@ -151,6 +155,9 @@ def _routes(people: People, teams: Teams, objects: Objects, subscriptions: Subsc
         route("DELETE", "groups/{key}/members/{member}/$ref", teams.remove_member),
         route("DELETE", "groups/{key}/members/{member}", teams.delete_the_member_itself),
         route("GET", "groups/{key}/transitiveMembers", teams.all_members),
+        *(route("POST", collection, things.create) for collection in ("devices", "servicePrincipals")),
+        *(route("GET", f"{collection}/{{key}}", things.read) for collection in ("devices", "servicePrincipals")),
+        *(route("DELETE", f"{collection}/{{key}}", things.delete) for collection in ("devices", "servicePrincipals")),
         route("GET", "directoryObjects/{key}", objects.read),
         route("DELETE", "directoryObjects/{key}", objects.delete),
         route("POST", "directoryObjects/getByIds", objects.by_ids, reads=True),

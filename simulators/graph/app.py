@@ -51,6 +51,8 @@ class Switches:
     members_per_row: int = 1000
     #: Empty pages with a nextLink before the first page of a delta round that has rows.
     delta_empty_pages: int = 0
+    #: Whether the last row of a delta page comes again on the next one, and what the round before told once more ("delta-query-overview").
+    delta_repeats: bool = False
     #: Subscriptions per application and tenant.
     subscription_quota: int = 100
 

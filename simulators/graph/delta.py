@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from simulators.clock import SimClock, parse_instant, write_instant
-from simulators.graph.directory import Directory
+from simulators.graph.directory import KINDS, Directory
 from simulators.graph.errors import GraphError, bad_request
 from simulators.graph.render import selected
-from simulators.graph.schema import DEFAULTS, shown
+from simulators.graph.schema import DEFAULTS, TYPES, shown
 from simulators.graph.wire import Reply, Request, Seal
 from simulators.state import Document, StateFile
 
@@ -36,6 +36,7 @@ class Delta:
         page_size: Callable[[], int],
         members_per_row: Callable[[], int],
         empty_pages: Callable[[], int],
+        repeats: Callable[[], bool],
     ) -> None:
         self._state = state
         self._directory = directory
@@ -44,6 +45,7 @@ class Delta:
         self._page_size = page_size
         self._members_per_row = members_per_row
         self._empty_pages = empty_pages
+        self._repeats = repeats
 
     def expire(self, kind: str | None) -> None:
         """Make every token of users, of groups, or of both answer 410 with a Location; in a transaction."""
@@ -86,6 +88,9 @@ class Delta:
             raise bad_request("The sync state generation is not found; continue with a full synchronization.", "syncStateNotFound")
         if "upto" not in sealed:
             sealed |= {"upto": self._directory.last_change(), "after": [0, 0], "blank": self._empty_pages()}
+            if self._repeats():
+                # A replay: what the round before told comes once more. The first round's listing is not repeated.
+                sealed["from"] = sealed.get("before") or sealed["from"]
         return sealed
 
     def _page(self, request: Request, kind: str, round_: Mapping[str, Any]) -> Reply:
@@ -93,12 +98,14 @@ class Delta:
             return self._more(request, kind, {**round_, "blank": round_["blank"] - 1}, [])
         minimal = round_["from"] > 0 and "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower()
         size, last = self._page_size(), list(round_["after"])
+        before = last
         rows: list[dict[str, Any]] = []
         for place, row in self._rows(kind, round_, minimal):
             if len(rows) == size:
-                return self._more(request, kind, {**round_, "after": last}, rows)
+                # One row of progress at least, or the round would never end.
+                return self._more(request, kind, {**round_, "after": before if self._repeats() and size > 1 else last}, rows)
             rows.append(row)
-            last = place
+            before, last = last, place
         return self._last_page(request, kind, round_, rows)
 
     def _rows(self, kind: str, round_: Mapping[str, Any], minimal: bool) -> Any:
@@ -147,21 +154,22 @@ class Delta:
             if linked and other is None and kind == "user":
                 continue  # a deleted manager is no manager, and says so by being deleted
             if (since == 0 or back) and linked and other is not None:
-                rows.append({"@odata.type": f"#microsoft.graph.{other['kind']}", "id": key})
+                rows.append({"@odata.type": TYPES[other["kind"]], "id": key})
             elif since > 0 and number > since:
-                row: dict[str, Any] = {"@odata.type": f"#microsoft.graph.{self._type_of(key)}", "id": key}
+                row: dict[str, Any] = {"@odata.type": self._type_of(key), "id": key}
                 rows.append(row if linked and other is not None else {**row, "@removed": {"reason": "deleted"}})
         return rows
 
     def _type_of(self, key: str) -> str:
-        return "group" if self._state.get("group", key) is not None else "user"
+        return TYPES[next((kind for kind in KINDS if self._state.get(kind, key) is not None), "user")]
 
     def _more(self, request: Request, kind: str, round_: Mapping[str, Any], rows: list[dict[str, Any]]) -> Reply:
         link = request.link(f"{kind}s/delta", skiptoken=self._seal.write("delta", round_))
         return self._reply(request, kind, rows, "@odata.nextLink", link)
 
     def _last_page(self, request: Request, kind: str, round_: Mapping[str, Any], rows: list[dict[str, Any]]) -> Reply:
-        done = {"kind": kind, "select": round_["select"], "ids": round_["ids"], "from": round_["upto"], "generation": round_["generation"]}
+        done = {"kind": kind, "select": round_["select"], "ids": round_["ids"], "from": round_["upto"], "before": round_["from"]}
+        done |= {"generation": round_["generation"]}
         sealed = self._seal.write("delta", done | {"minted": write_instant(self._clock.now())})
         return self._reply(request, kind, rows, "@odata.deltaLink", request.link(f"{kind}s/delta", deltatoken=sealed))
 

@@ -1,4 +1,4 @@
-"""The directory itself: users and groups with their memberships and managers, and what counts as a change."""
+"""The directory itself: users, groups and what else may be in a group, with their memberships and managers, and what counts as a change."""
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,11 @@ KEPT_DELETED = timedelta(days=30)
 #: Members that one call may bind (SDK docs of "members@odata.bind").
 MOST_BOUND = 20
 
-KINDS = ("user", "group")
+KINDS = ("user", "group", "device", "serviceprincipal")
+#: Of these kinds there are notifications.
+_NOTIFIED = ("user", "group")
+#: What hangs on an object of a kind.
+_LINKS: Mapping[str, Mapping[str, Any]] = {"user": {"manager": None}, "group": {"members": {}}}
 _UPN = "upn"
 
 
@@ -122,7 +126,7 @@ class Directory:
         if kind == "user":
             props = {"userType": "Member", "mailNickname": props["userPrincipalName"].partition("@")[0], **props}
             self._claim(props["userPrincipalName"], key)
-        else:
+        elif kind == "group":
             given = {name: value for name, value in props.items() if value is not None}
             nickname = "".join(sign for sign in props["displayName"] if sign.isalnum() or sign in "-_.")
             props = {"groupTypes": [], "mailEnabled": False, "securityEnabled": True, "mailNickname": nickname or key[:8], **given}
@@ -136,10 +140,10 @@ class Directory:
             "life": number,
         }
         document |= {"props": {**props, "id": key, "createdDateTime": self._stamp()}, "changed": dict.fromkeys(props, number), "log": {}}
-        links: dict[str, Any] = {"manager": None} if kind == "user" else {"members": {}}
-        document |= links
+        document |= _LINKS.get(kind, {})
         self._state.put(kind, key, document)
-        self._announce(kind, key, "updated", created=True)
+        if kind in _NOTIFIED:
+            self._announce(kind, key, "updated", created=True)
         return document
 
     def update(self, found: Document, body: Mapping[str, Any]) -> None:
@@ -194,9 +198,9 @@ class Directory:
             if user.get("manager") == found["id"]:
                 self._state.put("user", user["id"], {**user, "manager": None, "log": {**user["log"], found["id"]: [number, False]}})
         bare: dict[str, Any] = {"props": {"id": found["id"]}, "changed": {}, "log": {}, "gone": True, "life": number}
-        links: dict[str, Any] = {"manager": None} if found["kind"] == "user" else {"members": {}}
-        self._state.put(found["kind"], found["id"], {**found, **bare, **links})
-        self._announce(found["kind"], found["id"], "deleted")
+        self._state.put(found["kind"], found["id"], {**found, **bare, **_LINKS.get(found["kind"], {})})
+        if found["kind"] in _NOTIFIED:
+            self._announce(found["kind"], found["id"], "deleted")
 
     def purge_expired(self) -> None:
         """What was deleted more than 30 days ago goes for good."""

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from simulators.graph.directory import Directory
+from simulators.graph.directory import KINDS, Directory
 from simulators.graph.errors import bad_request, not_found
 from simulators.graph.render import Renderer
 from simulators.graph.wire import Reply, Request
@@ -132,7 +132,7 @@ def referred(directory: Directory, request: Request, link: Any) -> Document:
     if not isinstance(link, str) or not request.is_own(link):
         raise wrong
     path = [unquote(part) for part in urlsplit(link).path.replace("('", "/").replace("')", "").split("/") if part]
-    kinds = {"users": ("user",), "groups": ("group",), "directoryobjects": ("user", "group")}
+    kinds: dict[str, tuple[str, ...]] = {"users": ("user",), "groups": ("group",), "directoryobjects": KINDS}
     if len(path) != 3 or path[0].lower() not in ("v1.0", "beta") or path[1].lower() not in kinds:
         raise wrong
     return directory.get(path[2], kinds[path[1].lower()])

@@ -7,7 +7,7 @@ from typing import Any
 from simulators.graph.directory import Directory
 from simulators.graph.errors import bad_request
 from simulators.graph.filters import parse_filter
-from simulators.graph.schema import DEFAULTS, PROPERTIES, RELATIONS, SECRET, known_name, shown
+from simulators.graph.schema import DEFAULTS, PROPERTIES, RELATIONS, SECRET, TYPES, known_name, shown
 from simulators.graph.wire import Reply, Request, Seal
 from simulators.state import Document
 
@@ -16,8 +16,6 @@ MOST_ROWS = 999
 
 #: Rows with their place in the list; a page goes on after the last place it gave.
 Places = Iterable[tuple[int, Document]]
-
-_TYPED = {"user": "#microsoft.graph.user", "group": "#microsoft.graph.group"}
 
 
 class Renderer:
@@ -35,7 +33,7 @@ class Renderer:
 
     def row(self, request: Request, found: Document, *, typed: bool) -> dict[str, Any]:
         """One object with what the request selected and expanded."""
-        row: dict[str, Any] = {"@odata.type": _TYPED[found["kind"]]} if typed else {}
+        row: dict[str, Any] = {"@odata.type": TYPES[found["kind"]]} if typed else {}
         row |= self.properties(found, request.query.get("$select"))
         for relation, options in _expansions(request.query.get("$expand", ""), found["kind"]):
             related = self._related(found, relation)
@@ -137,7 +135,7 @@ class Renderer:
         return reads[relation]()
 
     def _typed(self, found: Document, select: str | None) -> dict[str, Any]:
-        return {"@odata.type": _TYPED[found["kind"]]} | self.properties(found, select)
+        return {"@odata.type": TYPES[found["kind"]]} | self.properties(found, select)
 
 
 def selected(kind: str, select: str) -> list[str]:

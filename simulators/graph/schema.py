@@ -50,7 +50,26 @@ GROUP_PROPERTIES = _table(
     numbers="unseenConversationsCount unseenCount unseenMessagesCount",
 )
 
-PROPERTIES: Mapping[str, Mapping[str, str]] = {"user": USER_PROPERTIES, "group": GROUP_PROPERTIES}
+#: Of what is no person and no group, only what a member of a group shows.
+_THING = dict.fromkeys(("id", "displayName", "deviceId", "operatingSystem", "appId", "servicePrincipalType"), _TEXTS) | {
+    "accountEnabled": _FLAG,
+    "createdDateTime": _MOMENT,
+    "deletedDateTime": _MOMENT,
+}
+
+PROPERTIES: Mapping[str, Mapping[str, str]] = {
+    "user": USER_PROPERTIES,
+    "group": GROUP_PROPERTIES,
+    "device": {name: kind for name, kind in _THING.items() if name not in ("appId", "servicePrincipalType")},
+    "serviceprincipal": {name: kind for name, kind in _THING.items() if name not in ("deviceId", "operatingSystem")},
+}
+#: How each kind is named on the wire.
+TYPES: Mapping[str, str] = {
+    "user": "#microsoft.graph.user",
+    "group": "#microsoft.graph.group",
+    "device": "#microsoft.graph.device",
+    "serviceprincipal": "#microsoft.graph.servicePrincipal",
+}
 
 #: What a read without $select gives (Graph reference 3.1; resource page "user").
 USER_DEFAULTS = [
@@ -85,10 +104,17 @@ GROUP_DEFAULTS = [
     "securityEnabled",
     "visibility",
 ]
-DEFAULTS: Mapping[str, list[str]] = {"user": USER_DEFAULTS, "group": GROUP_DEFAULTS}
+DEFAULTS: Mapping[str, list[str]] = {
+    "user": USER_DEFAULTS,
+    "group": GROUP_DEFAULTS,
+    "device": list(PROPERTIES["device"]),
+    "serviceprincipal": list(PROPERTIES["serviceprincipal"]),
+}
 
 RELATIONS: Mapping[str, frozenset[str]] = {
     "user": frozenset({"manager", "directReports", "memberOf", "transitiveMemberOf"}),
+    "device": frozenset({"memberOf", "transitiveMemberOf"}),
+    "serviceprincipal": frozenset({"memberOf", "transitiveMemberOf"}),
     "group": frozenset({"members", "memberOf", "transitiveMembers", "transitiveMemberOf", "owners"}),
 }
 

@@ -171,3 +171,27 @@ def test_a_token_survives_a_restart(tmp_path: Path) -> None:
     after = Tenant(tmp_path)
     bob = after.person("bob")
     assert ids(after.sweep(link)[0]) == [bob]
+
+
+def test_rows_come_again_on_the_next_page_and_rounds_are_replayed_where_that_is_switched_on(tenant: Tenant) -> None:
+    tenant.graph.switches.change({"page_size": 2, "delta_repeats": True})
+    people = [tenant.person(f"p{number}") for number in range(4)]
+    rows, link = tenant.sweep("/users/delta?$select=department")
+    assert [row["id"] for row in rows] == [people[0], people[1], people[1], people[2], people[2], people[3]]
+    tenant.client.patch(f"/users/{people[0]}", json={"department": "Legal"})
+    rows, link = tenant.sweep(link)
+    assert [row["id"] for row in rows] == [people[0]]
+    rows, link = tenant.sweep(link)
+    assert [row["id"] for row in rows] == [people[0]]
+
+
+def test_members_of_other_kinds_are_told_with_their_type(tenant: Tenant) -> None:
+    device = done(tenant.client.post("/devices", json={"displayName": "laptop"}), 201)["id"]
+    robot = done(tenant.client.post("/servicePrincipals", json={"displayName": "robot"}), 201)["id"]
+    group = tenant.group("staff", device, robot)
+    (row,), link = tenant.sweep("/groups/delta?$select=members")
+    assert [member["@odata.type"] for member in row["members@delta"]] == ["#microsoft.graph.device", "#microsoft.graph.servicePrincipal"]
+    done(tenant.client.delete(f"/devices/{device}"), 204)
+    (row,), link = tenant.sweep(link)
+    assert row["members@delta"] == [{"@odata.type": "#microsoft.graph.device", "id": device, "@removed": {"reason": "deleted"}}]
+    assert [member["id"] for member in tenant.rows(f"/groups/{group}/members")] == [robot]

@@ -397,7 +397,7 @@ def test_changed_people_come_as_ids_whatever_happened_to_them() -> None:
     changes = graph.directory.people_delta(None)
     assert changes.person_ids == (ANN, BOB)
     assert changes.next_link is None
-    assert changes.delta_link == "/users/delta?$deltatoken=a"
+    assert changes.delta_link is not None and changes.delta_link.partition("#")[0] == "/users/delta?$deltatoken=a"
     first = graph.calls[0]
     assert first.url.params["$select"].endswith("createdDateTime,manager")
     assert first.headers["x-ms-throttle-priority"] == "low"
@@ -409,7 +409,8 @@ def test_changed_people_come_as_ids_whatever_happened_to_them() -> None:
 
 def test_an_empty_page_with_a_next_link_is_followed() -> None:
     changes = Graph(plain=page([], next_link="/users/delta?$skiptoken=b")).directory.people_delta(None)
-    assert (changes.person_ids, changes.next_link, changes.delta_link) == ((), "/users/delta?$skiptoken=b", None)
+    assert (changes.person_ids, changes.delta_link) == ((), None)
+    assert changes.next_link is not None and changes.next_link.startswith("/users/delta?$skiptoken=b")
 
 
 def test_a_page_without_any_link_is_for_later() -> None:
@@ -430,7 +431,8 @@ def test_an_old_link_is_expired_but_a_refused_start_is_not(status: int, code: st
 
 def test_a_stored_link_of_graphs_own_may_be_absolute() -> None:
     graph = Graph(plain=page([], delta_link="/users/delta?$deltatoken=b"))
-    assert graph.directory.people_delta("https://graph.example/v1.0/users/delta?$deltatoken=a").delta_link == "/users/delta?$deltatoken=b"
+    changes = graph.directory.people_delta("https://graph.example/v1.0/users/delta?$deltatoken=a")
+    assert changes.delta_link is not None and changes.delta_link.startswith("/users/delta?$deltatoken=b")
     assert graph.calls[0].url.raw_path == b"/v1.0/users/delta?$deltatoken=a"
 
 
