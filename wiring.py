@@ -92,6 +92,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from adapters.queues.embedded import EmbeddedQueue
     from adapters.queues.engine import QueueEngine
     from adapters.queues.journal import SqliteJournal
+    from adapters.queues.ledger import PERSON_MESSAGES
     from adapters.stores.seals import open_seals
     from adapters.system import SystemClock, SystemRandomness
     from adapters.webhooks.alerts import AlertWebhook
@@ -113,7 +114,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     settings.data.mkdir(parents=True, exist_ok=True)
     kept = open_store(settings)
     store = replacements.get("store", lambda inner: inner)(kept)
-    engine = QueueEngine(clock, SqliteJournal(settings.data / "queue.db"), name=settings.queue_name)
+    engine = QueueEngine(clock, SqliteJournal(settings.data / "queue.db"), PERSON_MESSAGES, name=settings.queue_name)
     queue = replacements.get("queue", lambda inner: inner)(EmbeddedQueue(engine))
 
     graph_root, tokens, graph = graph_of(settings, clock)

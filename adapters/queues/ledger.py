@@ -44,6 +44,19 @@ class QueueRules:
             raise ValueError("max_delivery_count is at least 1, and a lock lasts some time")
 
 
+#: The queue that the product runs on. In the cloud it is made by infra/modules/bus.bicep, which `make check` holds against this.
+#: Every send has a message id of its own, so a duplicate can only be a repeat of the client's own after a lost answer, within its deadline.
+#: Nothing waits for a fortnight; what does is dead and not gone, and the tick sends it again.
+PERSON_MESSAGES = QueueRules(
+    requires_session=True,
+    lock_duration=timedelta(minutes=1),
+    max_delivery_count=100,
+    duplicate_window=timedelta(minutes=10),
+    default_time_to_live=timedelta(days=14),
+    dead_letter_on_expiry=True,
+)
+
+
 class Ledger:
     """The messages, the ids taken lately and the sessions' states. Every change raises QueueUnavailable where the journal cannot write it."""
 
