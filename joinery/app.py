@@ -236,8 +236,9 @@ class App:
         elif envelope.kind is EnvelopeKind.LOOK_GROUP and envelope.subject.startswith("group:"):
             self.group_looks.handle(envelope)
         elif envelope.kind is EnvelopeKind.OPERATE and envelope.cause.startswith("lifecycle "):
-            self.renew_subscriptions()
-            if not envelope.cause.endswith("reauthorizationRequired"):
+            asked = envelope.cause.endswith("reauthorizationRequired")
+            self.renew_subscriptions(renew=asked)
+            if not asked:
                 self.sweep()
         else:
             self._park(
@@ -350,8 +351,8 @@ class App:
         _log.info("swept", extra=extra)
         return report
 
-    def renew_subscriptions(self) -> dict[str, datetime]:
-        """See to it that both subscriptions exist, point here, and last. Raises TryLater or Refused."""
+    def renew_subscriptions(self, *, renew: bool = False) -> dict[str, datetime]:
+        """See to it that both subscriptions exist, point here, and last; ``renew`` both, however long they last. Raises TryLater or Refused."""
         etag, stored = self.store.read_shared(SUBSCRIBED)
         # Not known by us means not ours to trust: whatever stands there carries a secret that we do not know.
         changed = (stored or {}).get("fingerprint") != self.urls.fingerprint
@@ -361,6 +362,7 @@ class App:
                 lifecycle_url=self.urls.lifecycle_url,
                 client_state=self.urls.client_state,
                 changed=changed,
+                renew=renew,
             )
         except Refused as error:
             self._alert(f"the directory refuses our subscriptions: {error}", about=f"subscriptions#{to_text(self.clock.now())}")

@@ -56,9 +56,11 @@ class MemorySubscriptions:
         #: The keyword arguments of every call.
         self.asked: list[Mapping[str, Any]] = []
 
-    def ensure(self, *, notification_url: str, lifecycle_url: str, client_state: str, changed: bool) -> Mapping[str, datetime]:
+    def ensure(
+        self, *, notification_url: str, lifecycle_url: str, client_state: str, changed: bool, renew: bool = False
+    ) -> Mapping[str, datetime]:
         """Both end in 28 days."""
-        self.asked.append({"notification_url": notification_url, "client_state": client_state, "changed": changed})
+        self.asked.append({"notification_url": notification_url, "client_state": client_state, "changed": changed, "renew": renew})
         ends = self._clock.now() + timedelta(days=28)
         return {"/users": ends, "/groups": ends}
 

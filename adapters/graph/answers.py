@@ -110,6 +110,12 @@ ANSWERS: tuple[Answer, ...] = (
         meaning=Meaning.REFUSED,
         why="the app lacks a permission or role for this; grant it and consent",
     ),
+    Answer(
+        status=403,
+        code="SubscriptionLimit",
+        meaning=Meaning.REFUSED,
+        why="an app may hold 100 subscriptions in a tenant, and a tenant 1,000 in all; delete those that nobody uses",
+    ),
     Answer(status=404, meaning=Meaning.BROKEN, why="nothing answers at this address; check the base address and any proxy"),
     Answer(status=404, code="Request_ResourceNotFound", meaning=Meaning.ABSENT, why="there is no such object"),
     Answer(status=404, code="ResourceNotFound", meaning=Meaning.ABSENT, why="there is no such object"),

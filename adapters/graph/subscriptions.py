@@ -83,8 +83,13 @@ class GraphSubscriptions:
         self._clock = clock or SystemClock()
         self._deadline = deadline
 
-    def ensure(self, *, notification_url: str, lifecycle_url: str, client_state: str, changed: bool) -> Mapping[str, datetime]:
+    def ensure(
+        self, *, notification_url: str, lifecycle_url: str, client_state: str, changed: bool, renew: bool = False
+    ) -> Mapping[str, datetime]:
         """Create what is missing, renew what ends within 14 days, recreate what has another address, or all if ``changed``.
+
+        ``renew`` because Graph asked for it ("change-notifications-lifecycle-events", reauthorizationRequired): a new end authorises anew,
+        however far away the old one is, and notifications stop where nobody sends one.
 
         Returns resource (``/users``, ``/groups``) -> when its subscription ends, aware. Repeating it is always safe, because it looks
         before it creates; so an unknown outcome is a TryLater here.
@@ -97,13 +102,13 @@ class GraphSubscriptions:
             raise Refused(f"a clientState has 1 to 128 characters, not {len(client_state)}")
         wanted = _Wanted(notification_url=notification_url, lifecycle_url=lifecycle_url, client_state=client_state)
         try:
-            return asyncio.run(asyncio.wait_for(self._ensure(wanted, changed), self._deadline.total_seconds()))
+            return asyncio.run(asyncio.wait_for(self._ensure(wanted, changed, renew), self._deadline.total_seconds()))
         except TimeoutError:
             raise TryLater("Graph did not finish with our subscriptions in time") from None
         except OutcomeUnknown as error:
             raise TryLater(str(error)) from None
 
-    async def _ensure(self, wanted: _Wanted, changed: bool) -> Mapping[str, datetime]:
+    async def _ensure(self, wanted: _Wanted, changed: bool, renew: bool) -> Mapping[str, datetime]:
         import httpx
         from kiota_http.middleware.options import RedirectHandlerOption, RetryHandlerOption
         from msgraph.graph_request_adapter import GraphRequestAdapter
@@ -122,7 +127,7 @@ class GraphSubscriptions:
             adapter.base_url = self._base_url
             graph = GraphServiceClient(request_adapter=adapter)
             session = _Session(graph, adapter, self._base_url, self._tokens, self._clock, wanted)
-            return await session.ensure(changed)
+            return await session.ensure(changed, renew)
 
 
 class _Session:
@@ -138,21 +143,21 @@ class _Session:
         self._clock = clock
         self._wanted = wanted
 
-    async def ensure(self, changed: bool) -> Mapping[str, datetime]:
+    async def ensure(self, changed: bool, renew: bool) -> Mapping[str, datetime]:
         """All resources, each on its own: what fails for one does not keep the other from being in place."""
         found = await self._list()
         ends: dict[str, datetime] = {}
         errors: list[JoineryError] = []
         for resource in RESOURCES:
             try:
-                ends[resource] = await self._ensure_one(resource, _about(found, resource), changed)
+                ends[resource] = await self._ensure_one(resource, _about(found, resource), changed, renew)
             except JoineryError as error:
                 errors.append(error)
         if errors:
             raise next((error for error in errors if isinstance(error, Refused)), errors[0])
         return ends
 
-    async def _ensure_one(self, resource: str, found: list[Subscription], changed: bool) -> datetime:
+    async def _ensure_one(self, resource: str, found: list[Subscription], changed: bool, renew: bool) -> datetime:
         good = [subscription for subscription in found if self._fits(subscription)]
         keep = None if changed or not good else max(good, key=_end_or_past)
         # Graph takes one subscription per change type and resource, and cannot move one to another address: those in the way go first.
@@ -162,7 +167,7 @@ class _Session:
                 await self._delete(subscription)
         if keep is None:
             return await self._create(resource, again=True)
-        if _end(keep) - self._clock.now() >= RENEW_BELOW:
+        if _end(keep) - self._clock.now() >= RENEW_BELOW and not renew:
             return _end(keep)
         try:
             return await self._renew(keep)
@@ -272,6 +277,9 @@ class _Session:
         if status == 400 and "validation request" in message.lower():
             # The older code for it is a plain InvalidRequest ("change-notifications-delivery-webhooks").
             code = "ValidationError"
+        if status == 403 and "limit" in message.lower():
+            # "The message names the limit" ("change-notifications-overview"); its code is that of any other no.
+            code = "SubscriptionLimit"
         hide = (self._wanted.client_state, self._wanted.notification_url, self._wanted.lifecycle_url)
         return error_for(status, code, message, asking=asking, after=retry_after(headers, self._clock.now()), hide=hide)
 

@@ -98,8 +98,10 @@ class LinkExpired(Exception):
 class Subscriptions(Protocol):
     """Our standing orders for notifications."""
 
-    def ensure(self, *, notification_url: str, lifecycle_url: str, client_state: str, changed: bool) -> Mapping[str, datetime]:
-        """Create what is missing, renew what ends soon, recreate all if ``changed``. Returns resource -> when it ends.
+    def ensure(
+        self, *, notification_url: str, lifecycle_url: str, client_state: str, changed: bool, renew: bool = False
+    ) -> Mapping[str, datetime]:
+        """Create what is missing, renew what ends soon (or all, if ``renew``), recreate all if ``changed``. Returns resource -> when it ends.
 
         Raises TryLater or Refused.
         """

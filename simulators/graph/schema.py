@@ -53,7 +53,6 @@ GROUP_PROPERTIES = _table(
 #: Of what is no person and no group, only what a member of a group shows.
 _THING = dict.fromkeys(("id", "displayName", "deviceId", "operatingSystem", "appId", "servicePrincipalType"), _TEXTS) | {
     "accountEnabled": _FLAG,
-    "createdDateTime": _MOMENT,
     "deletedDateTime": _MOMENT,
 }
 

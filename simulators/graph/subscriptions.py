@@ -18,6 +18,8 @@ from simulators.graph.wire import Reply, Request
 from simulators.state import Document, StateFile
 
 KIND = "subscription"
+#: Ids of those that were asked to authorise anew and have not: nothing is told to them until they do.
+_UNAUTHORISED = "unauthorised"
 
 #: Directory objects (pages "change-notifications-overview" and "subscription").
 SHORTEST = timedelta(minutes=45)
@@ -76,11 +78,12 @@ class Subscriptions:
             raise bad_request("Only expirationDateTime of a subscription can be updated.", "InvalidRequest")
         renewed = {**row, "expirationDateTime": self._expiry(body["expirationDateTime"])}
         self._state.put(KIND, row["id"], renewed)
+        self._state.delete(_UNAUTHORISED, row["id"])
         return Reply(body={"@odata.context": f"{request.base}/$metadata#subscriptions/$entity", **renewed})
 
     def reauthorize(self, request: Request) -> Reply:
         """POST /subscriptions/{id}/reauthorize: 200 without a body; the expiry stays."""
-        self._get(request.segments[1])
+        self._state.delete(_UNAUTHORISED, self._get(request.segments[1])["id"])
         return Reply()
 
     def delete(self, request: Request) -> Reply:
@@ -114,6 +117,8 @@ class Subscriptions:
         for row in self.current():
             if change_type not in row["changeType"].split(",") or not _concerns(row["resource"], place.lower(), bool(members)):
                 continue
+            if self._state.get(_UNAUTHORISED, row["id"]) is not None:
+                continue
             notification = {"changeType": change_type, "clientState": row["clientState"], "resource": place, "resourceData": data}
             notification |= self._envelope(row)
             paths = (row["resource"], "/" + row["resource"].lstrip("/"), place, "/" + place, urlsplit(row["notificationUrl"]).path)
@@ -129,6 +134,8 @@ class Subscriptions:
                 continue
             if event == "subscriptionRemoved":
                 self._remove(row)
+            if event == "reauthorizationRequired":
+                self._state.put(_UNAUTHORISED, row["id"], {"id": row["id"]})
             notification = {"lifecycleEvent": event, "clientState": row["clientState"], **self._envelope(row)}
             self._outbox.put(Post(subscription=row["id"], url=url, notification=notification, paths=(urlsplit(url).path,)))
             sent += 1
@@ -146,6 +153,7 @@ class Subscriptions:
 
     def _remove(self, row: Document) -> None:
         self._state.delete(KIND, row["id"])
+        self._state.delete(_UNAUTHORISED, row["id"])
         self._outbox.drop_for(row["id"])
 
     def _refuse_twin(self, row: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from flask import Flask, Response, request
 
 from adapters.graph.subscriptions import GraphSubscriptions
 from adapters.graph.token import ClientCredentials
-from joinery.errors import TryLater
+from joinery.errors import Refused, TryLater
 from joinery.serving import Served, serve
 from simulators.clock import SimClock
 from simulators.graph import PretendGraph, create_graph
@@ -52,20 +53,37 @@ class World:
     """The pretend Graph, a webhook, and our subscriptions."""
 
     def __init__(self) -> None:
-        self.graph: PretendGraph = create_graph(None, notify=False)
+        self.graph: PretendGraph = create_graph(None)
         self.server = serve(self.graph.wsgi)
         self.webhook = Webhook()
         url = self.server.url
         self.tokens = ClientCredentials(authority=url, tenant="local", client_id="local", client_secret="local", scope=f"{url}/.default")
         self.subscriptions = GraphSubscriptions(f"{url}/v1.0", self.tokens, clock=Clock(self.graph.clock))
 
-    def ensure(self, *, changed: bool = False, notifications: str = "notifications", client_state: str = "state") -> dict[str, datetime]:
+    def ensure(
+        self, *, changed: bool = False, renew: bool = False, notifications: str = "notifications", client_state: str = "state"
+    ) -> dict[str, datetime]:
         hooks = f"{self.webhook.server.url}/api"
         return dict(
             self.subscriptions.ensure(
-                notification_url=f"{hooks}/{notifications}", lifecycle_url=f"{hooks}/lifecycle", client_state=client_state, changed=changed
+                notification_url=f"{hooks}/{notifications}",
+                lifecycle_url=f"{hooks}/lifecycle",
+                client_state=client_state,
+                changed=changed,
+                renew=renew,
             )
         )
+
+    def own(self, path: str, body: object) -> None:
+        """Something that only Microsoft can start."""
+        httpx.post(f"{self.server.url}{path}", json=body, trust_env=False).raise_for_status()
+
+    def hire(self) -> int:
+        """Somebody is hired; how many notifications wait to be delivered then."""
+        body = {"accountEnabled": True, "displayName": "Ada", "userPrincipalName": f"{uuid.uuid4()}@x.example"}
+        headers = {"Authorization": f"Bearer {self.tokens.token()}"}
+        httpx.post(f"{self.server.url}/v1.0/users", json=body, headers=headers, trust_env=False).raise_for_status()
+        return self.graph.outbox.waiting()
 
     def held(self) -> list[dict[str, Any]]:
         reply = httpx.get(
@@ -141,3 +159,22 @@ def test_an_answer_that_was_lost_leaves_no_twin(world: World) -> None:
         world.ensure()
     assert len(world.ensure()) == 2
     assert len(world.held()) == 2
+
+
+def test_whoever_must_authorise_anew_hears_nothing_until_both_are_renewed(world: World) -> None:
+    first = world.ensure()
+    world.own("/_lifecycle", {"event": "reauthorizationRequired"})
+    before = world.graph.outbox.waiting()
+    world.ensure()
+    assert world.hire() == before
+    world.graph.clock.advance(timedelta(hours=1))
+    renewed = world.ensure(renew=True)
+    assert all(renewed[resource] - first[resource] >= timedelta(hours=1) for resource in first)
+    assert world.hire() == before + 1
+
+
+def test_a_quota_that_is_used_up_is_refused_with_what_to_do(world: World) -> None:
+    world.graph.switches.change({"subscription_quota": 1})
+    with pytest.raises(Refused, match=r"delete those that nobody uses.*limit of 1"):
+        world.ensure()
+    assert [held["resource"] for held in world.held()] == ["/users"]

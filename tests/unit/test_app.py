@@ -82,7 +82,16 @@ def test_a_lifecycle_event_renews_and_sweeps() -> None:
     world.put(ADA)
     assert post(world, Hint(genuine=True, about="lifecycle", id="missed"), lifecycle=True) == 202
     world.pass_time(minutes=20)
-    assert len(world.subscriptions.asked) == 1 and len(world.desk.tickets) == 1
+    assert [asked["renew"] for asked in world.subscriptions.asked] == [False] and len(world.desk.tickets) == 1
+
+
+def test_whoever_is_asked_to_authorise_anew_renews_both_and_sweeps_nobody() -> None:
+    """However far away their end is: the directory stops to notify otherwise."""
+    world = World()
+    assert post(world, Hint(genuine=True, about="lifecycle", id="reauthorizationRequired"), lifecycle=True) == 202
+    world.work()
+    assert [asked["renew"] for asked in world.subscriptions.asked] == [True]
+    assert world.directory.calls["people_delta"] == 0
 
 
 # --- what cannot be understood ---
