@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adapters.graph.client import GraphClient
     from adapters.graph.token import ClientCredentials
     from adapters.halo.client import HaloClient
+    from adapters.halo.tenant_profile import TenantProfile
     from adapters.queues.engine import QueueEngine
     from adapters.stores.sqlite import SqliteStateStore
     from adapters.stores.tables import TableStateStore
@@ -105,11 +106,16 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
 
     # httpx logs whole addresses at INFO, and ours hold mail addresses and delta tokens.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    _check(settings)
+    settings.check_complete()
     policy = policy_of(settings)
     clock = replacements.get("clock") or SystemClock()
     randomness = replacements.get("randomness") or SystemRandomness()
-    timing = EngineTiming(call_deadline=settings.call_deadline, twin_check_after=timedelta(seconds=settings.twin_check_seconds))
+    profile = profile_of(settings)
+    timing = EngineTiming(
+        call_deadline=settings.call_deadline,
+        twin_check_after=timedelta(seconds=settings.twin_check_seconds),
+        approvals_polled_every=timedelta(minutes=profile.poll_minutes),
+    )
 
     settings.data.mkdir(parents=True, exist_ok=True)
     kept = open_store(settings)
@@ -123,7 +129,8 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     budget = None
     if settings.call_budget is not None:
         slack = max(SLACK, settings.call_deadline)
-        budget = LeasedCallBudget(store, clock=clock, randomness=randomness, calls=settings.call_budget, slack=slack)
+        window = timedelta(seconds=profile.window_seconds)
+        budget = LeasedCallBudget(store, clock=clock, randomness=randomness, calls=settings.call_budget, window=window, slack=slack)
     halo = halo_of(settings, clock, budget)
     desk = replacements.get("desk", lambda inner: inner)(
         HaloServiceDesk(
@@ -148,6 +155,8 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
             user=settings.desk_webhook_user,
             password=settings.desk_webhook_password.reveal(),
             members=settings.desk_webhook_paths,
+            ourselves=frozenset({profile.application or settings.halo_client_id}),
+            actors=profile.actors,
         ),
         seals=seals,
         shred=kept.shred,
@@ -175,6 +184,13 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)
 
 
+def profile_of(settings: Settings) -> TenantProfile:
+    """The habits of the desk that settings name a file for, else the defaults. Raises ConfigurationError with every finding."""
+    from adapters.halo.tenant_profile import TenantProfile, read_profile
+
+    return read_profile(_beside_us(Path(settings.halo_profile))) if settings.halo_profile else TenantProfile()
+
+
 def halo_of(settings: Settings, clock: Clock, budget: CallBudget | None) -> HaloClient:
     """A client of the desk; whoever asked closes it."""
     from adapters.halo.client import HaloClient
@@ -189,6 +205,7 @@ def halo_of(settings: Settings, clock: Clock, budget: CallBudget | None) -> Halo
         scope=settings.halo_scope,
         clock=clock,
         budget=budget,
+        profile=profile_of(settings),
     )
 
 
@@ -236,41 +253,20 @@ def open_store(settings: Settings, *, existing: bool = False) -> SqliteStateStor
     return SqliteStateStore(path)
 
 
-def _check(settings: Settings) -> None:
-    """Raises ConfigurationError for what a deployment must name, with every finding."""
-    from joinery.errors import ConfigurationError, Finding
-
-    findings = [
-        Finding(place=env, problem="is not set", remedy=remedy)
-        for env, value, remedy in (
-            ("JOINERY_GRAPH_URL", settings.graph_url, "Use https://graph.microsoft.com; `joinery up` starts a stand-in by itself."),
-            ("JOINERY_HALO_URL", settings.halo_url, "Use https://YOURS.haloitsm.com; `joinery up` starts a stand-in by itself."),
-            ("JOINERY_PUBLIC_URL", settings.public_url, "Use the address of the function app, e.g. https://joinery.azurewebsites.net."),
-            (
-                "JOINERY_CLIENT_STATE",
-                settings.client_state.reveal(),
-                "Use 64 random hexadecimal digits; `joinery up` makes them by itself.",
-            ),
-        )
-        if not value
-    ]
-    if findings + settings.missing():
-        raise ConfigurationError(findings + settings.missing())
-
-
 def policy_of(settings: Settings) -> Policy:
     """The policy that settings name, with their settle time in it. Raises ConfigurationError with every finding."""
     from joinery.policy_file import read_policy
 
-    path = settings.policy
-    if not path.is_absolute() and not path.exists():
-        # A relative path also means: beside this file, wherever the process was started.
-        path = Path(__file__).resolve().parent / path
-    policy = read_policy(path, place=str(settings.policy))
+    policy = read_policy(_beside_us(settings.policy), place=str(settings.policy))
     if settings.settle_seconds is None:
         return policy
     wait = timedelta(seconds=settings.settle_seconds)
     return replace(policy, timing=replace(policy.timing, settle_time=wait, second_look=wait))
+
+
+def _beside_us(path: Path) -> Path:
+    """A relative path also means: beside this file, wherever the process was started."""
+    return path if path.is_absolute() or path.exists() else Path(__file__).resolve().parent / path
 
 
 def _urls(settings: Settings) -> Any:

@@ -134,7 +134,7 @@ def assemble(
         leave_workflow=catalogue[Left].name if Left in catalogue else None,
     )
     gate = Gate(store=store, policy=policy, breaker=breaker, held=held, promotions=promotions, clock=clock)
-    answers = AnswerPost(store=store, queue=queue, desk=desk, clock=clock)
+    answers = AnswerPost(store=store, queue=queue, desk=desk, clock=clock, every=timing.approvals_polled_every)
     dispatcher = Dispatcher(
         open_partition=open_partition,
         store=store,

@@ -97,6 +97,9 @@ class Settings:
     halo_client_id: str = _setting("JOINERY_HALO_CLIENT_ID", "joinery", "client id of the API application in Halo")
     halo_client_secret: Secret = _setting("JOINERY_HALO_CLIENT_SECRET", Secret("local"), "client secret of the API application in Halo")
     halo_key_field: str = _setting("JOINERY_HALO_KEY_FIELD", "CFjoineryKey", "custom field of Halo's tickets that holds the key")
+    halo_profile: str = _setting(
+        "JOINERY_HALO_PROFILE", "", "file that says what this Halo does differently (config/halo.example.toml); empty: the defaults"
+    )
     halo_calls: int | None = _setting(
         "JOINERY_HALO_CALLS",
         None,
@@ -266,6 +269,19 @@ class Settings:
             for one in fields(self)
             if one.name in needs and getattr(self, one.name) == one.default
         ]
+
+    def check_complete(self) -> None:
+        """Raise ConfigurationError for what a deployment must name, with every finding."""
+        needs = {
+            "graph_url": "Use https://graph.microsoft.com; `joinery up` starts a stand-in by itself.",
+            "halo_url": "Use https://YOURS.haloitsm.com; `joinery up` starts a stand-in by itself.",
+            "public_url": "Use the address of the function app, e.g. https://joinery.azurewebsites.net.",
+            "client_state": "Use 64 random hexadecimal digits; `joinery up` makes them by itself.",
+        }
+        unset = [one for one in fields(self) if one.name in needs and not getattr(self, one.name)]
+        findings = [Finding(place=one.metadata["env"], problem="is not set", remedy=needs[one.name]) for one in unset] + self.missing()
+        if findings:
+            raise ConfigurationError(findings)
 
     # --- what follows from the fields ---
 

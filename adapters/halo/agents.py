@@ -131,7 +131,7 @@ class Agents:
             address = wire.text(agent, "email").strip().casefold()
             if self._users.owner_of(address, person, deadline) is not None:
                 continue
-            if str(agent["id"]) != known_id:
+            if str(agent["id"]) != known_id and not self._is_named(agent, person):
                 raise Refused(f"agent {agent['id']} has an address that this person had before; if it is theirs, give it the new one")
             # Without a user nobody has taken it along when they got the new one.
             self.take_along(address, person, deadline)
@@ -155,7 +155,7 @@ class Agents:
         Not asked of an agent that is known to be the person's and has an address of theirs.
         """
         agent_id = wire.id_of(agent, "GET /Agent")
-        if str(agent_id) == known_id and _is_at(agent, person.addresses):
+        if (str(agent_id) == known_id and _is_at(agent, person.addresses)) or self._is_named(agent, person):
             return
         if self._client.clock.monotonic() < self._theirs.get((agent_id, person.id), 0.0):
             return
@@ -164,6 +164,10 @@ class Agents:
         if owner is not None:
             raise Refused(f"agent {agent_id} has the address of user {owner}, who belongs to another directory account")
         self._remember_theirs(agent_id, person)
+
+    def _is_named(self, agent: wire.Row, person: Person) -> bool:
+        """Whether the agent carries the person's directory id. Another id there says nothing: other integrations may use the member."""
+        return "third_party_guid" in self._client.profile.match_fields and wire.same(wire.text(agent, "third_party_guid"), person.id)
 
     def _remember_theirs(self, agent_id: int, person: Person) -> None:
         if len(self._theirs) >= _KEPT:
@@ -197,6 +201,8 @@ class Agents:
         return AgentRef(ids=tuple(str(agent["id"]) for agent in agents), roles_removed=removed)
 
     def _stayed_theirs(self, agent: wire.Row, order: RetireAgent, deadline: Deadline) -> bool:
+        if self._is_named(agent, order.person):
+            return True
         address = wire.text(agent, "email").strip().casefold()
         return str(agent["id"]) == order.known_id and self._users.owner_of(address, order.person, deadline) is None
 

@@ -4,27 +4,26 @@ What the vendor does not document (Halo reference 7, 13) is decided so:
 
 * ``actionnumber`` of a row is the number of the action that started its round; a later start makes the earlier rows history.
 * One user is named by ``new_approvalprocess_user_id``, several by ``new_approvalprocess_users``, which only actions have.
-* ``result`` is 1 for approved and 2 for rejected; 0, null and every other number is an answer that nobody has given yet.
+* ``result`` is 1 for approved and 2 for rejected (in the profile); 0, null and every other number is an answer that nobody has given yet.
 """
 
 from __future__ import annotations
 
 import contextlib
 from datetime import datetime
+from typing import Any
 
 from adapters.halo import wire
 from adapters.halo.answers import NotThere
 from adapters.halo.client import HaloClient
 from adapters.halo.deadline import Deadline
-from adapters.halo.names import APPROVAL_PROCESS, STATUS, Names
+from adapters.halo.names import APPROVAL_PROCESS, OUTCOME, STATUS, Names
 from adapters.halo.notes import Notes
 from adapters.halo.tickets import Tickets
 from joinery.domain.moments import to_text
 from joinery.domain.policy import DeskPolicy
 from joinery.domain.tickets import Answer, AskApproval, CloseTicket, EndTicket, NoteRef, ReadBack, RoundRef, TicketRef, TicketState, Verdict
 from joinery.errors import Refused
-
-_VERDICTS = {1: Verdict.APPROVED, 2: Verdict.REJECTED}
 
 #: What says how a row was answered. A ticket may show its rows without it; then they are asked for.
 _EVIDENCE = ("dateapproved", "delegated_by_uid", "admin_overridden", "requestor_agent_id")
@@ -33,6 +32,10 @@ _WORDS = ("approver_note", "note")
 
 #: Pages read of the tickets that await an approval: a list of more is a filter that was ignored.
 _PAGES_MAX = 20
+
+
+#: What ``result`` of a row means.
+Codes = dict[int, Verdict]
 
 
 class Approvals:
@@ -44,6 +47,8 @@ class Approvals:
         self._notes = notes
         self._tickets = tickets
         self._policy = policy
+        profile = client.profile
+        self._codes: Codes = dict.fromkeys(profile.approved, Verdict.APPROVED) | dict.fromkeys(profile.rejected, Verdict.REJECTED)
 
     def ask(self, order: AskApproval, key: str, deadline: Deadline) -> RoundRef:
         """One action with a note that carries the key, and the start of the process for everybody who is named."""
@@ -89,13 +94,13 @@ class Approvals:
                 ok=False, detail=f"round {result.number} on ticket {order.ticket_id} is not in progress; the present one is {present}"
             )
         wrong = []
-        asked = {_answer(row).asked for row in rows}
+        asked = {_answer(row, self._codes).asked for row in rows}
         if missing := [user_id for user_id in order.user_ids if user_id not in asked]:
             wrong.append(f"does not ask user {', '.join(missing)}")
         if asked - set(order.user_ids):
             wrong.append("asks somebody whom we did not name")
         awaiting = self._names.resolve(STATUS, self._policy.awaiting_status, policy_key="[desk] awaiting_status", deadline=deadline).id
-        if _waits(rows) and wire.number(ticket.get("status_id")) != awaiting:
+        if self._waits(rows) and wire.number(ticket.get("status_id")) != awaiting:
             wrong.append("leaves its ticket in a status that does not say that it waits")
         if wrong:
             return ReadBack(ok=False, detail=f"round {result.number} on ticket {order.ticket_id} {', '.join(wrong)}")
@@ -112,7 +117,7 @@ class Approvals:
             there=True,
             closed=wire.true(ticket, "hasbeenclosed"),
             round=str(_round(rows[0])) if rows else "",
-            answers=tuple(_answer(row) for row in rows),
+            answers=tuple(_answer(row, self._codes) for row in rows),
         )
 
     def awaiting(self) -> frozenset[str]:
@@ -125,31 +130,34 @@ class Approvals:
         status = int(self._names.resolve(STATUS, self._policy.awaiting_status, policy_key="[desk] awaiting_status", deadline=deadline).id)
         found: set[int] = set()
         query: dict[str, str | int] = {"status_id": status, "open_only": "true", "order": "id", "orderdesc": "true"}
+        size = self._client.profile.page_size
         for number in range(1, _PAGES_MAX + 1):
-            asked: dict[str, str | int] = {**query, "pageinate": "true", "page_size": wire.PAGE_SIZE, "page_no": number}
-            body = self._client.get("/Tickets", asked, deadline=deadline)
+            body = self._client.get("/Tickets", wire.page_query(self._client, query, number), deadline=deadline)
             rows = wire.rows_of(body, "/Tickets")
             # A page that is full to the last row may be the last: the list says how long it is. One that says too little costs a read of
             # each ticket that it hides, and hides no answer.
             total = wire.number(body.get("record_count")) if isinstance(body, dict) else None
             fit = {wire.id_of(row, "GET /Tickets") for row in rows if wire.number(row.get("status_id")) == status and _lives(row)}
-            if len(rows) >= wire.PAGE_SIZE and len(fit) < len(rows) // 2:
+            if len(rows) >= size and len(fit) < len(rows) // 2:
                 raise Refused("GET /Tickets: the desk does not tell the tickets that await an approval from the others")
-            if len(rows) < wire.PAGE_SIZE or fit <= found or total == len(found | fit):
+            if (len(rows) < size and (total or 0) <= len(found | fit)) or fit <= found or total == len(found | fit):
                 return frozenset(str(ticket_id) for ticket_id in found | fit)
             found |= fit
-        raise Refused(f"GET /Tickets: more than {_PAGES_MAX * wire.PAGE_SIZE} tickets await an approval")
+        raise Refused(f"GET /Tickets: more than {_PAGES_MAX * size} tickets await an approval")
 
-    def close(self, order: CloseTicket, deadline: Deadline) -> TicketRef:
-        """Take back the rows that wait, then set the status that closes. What cannot be taken back is for the read-back to tell."""
+    def close(self, order: CloseTicket, key: str, deadline: Deadline) -> TicketRef:
+        """Take back the rows that wait, then close, as the profile says. What cannot be taken back is for the read-back to tell."""
         ticket_id = wire.object_id(order.ticket_id, "ticket")
         ticket = self._tickets.read(ticket_id, deadline)
         if ticket is None or not _lives(ticket):
             return TicketRef(id=order.ticket_id, how="absent")
         self._take_back(ticket, deadline)
         if not wire.true(ticket, "hasbeenclosed"):
-            status = self._names.resolve(STATUS, self._policy.closed_status, policy_key="[desk] closed_status", deadline=deadline)
-            self._client.post("/Tickets", {"id": ticket_id, "status_id": status.id}, deadline=deadline)
+            status = self._closed_status(deadline)
+            if self._client.profile.close_by == "action":
+                self._act_and_close(ticket_id, "Closed, and nobody is asked any more.", key, deadline, new_status=status)
+            else:
+                self._client.post("/Tickets", {"id": ticket_id, "status_id": status}, deadline=deadline)
         return TicketRef(id=str(ticket_id), url=self._client.ticket_url(ticket_id), how="closed")
 
     def check_closed(self, order: CloseTicket) -> ReadBack:
@@ -159,24 +167,28 @@ class Approvals:
         if ticket is None or not _lives(ticket):
             return ReadBack(ok=True, detail=f"ticket {order.ticket_id} is not there any more")
         wrong = [] if wire.true(ticket, "hasbeenclosed") else ["is still open"]
-        if _waits(self._present(ticket, deadline)):
+        if self._waits(self._present(ticket, deadline)):
             wrong.append("still waits for an approval")
         return ReadBack(ok=not wrong, detail=f"ticket {order.ticket_id} {', '.join(wrong) or 'is closed'}")
 
     def end(self, order: EndTicket, key: str, deadline: Deadline) -> NoteRef:
         """One action with a note that carries the key, and the status that closes (Halo reference 3.3, 4).
 
-        Where a tenant's workflow does not let an action close, the status is set after it. Rows that a decided round left are taken back.
+        Where a tenant's workflow does not let an action close, the status is set after it, unless the profile closes by actions alone.
+        Rows that a decided round left are taken back.
         """
         ticket_id = wire.object_id(order.ticket_id, "ticket")
-        status = self._names.resolve(STATUS, self._policy.closed_status, policy_key="[desk] closed_status", deadline=deadline)
-        done = self._notes.act(ticket_id, order.text, key, deadline, new_status=status.id, _includeticketinresponse=True)
+        status, by = self._closed_status(deadline), self._client.profile.close_by
+        if by == "status":
+            done = self._notes.act(ticket_id, order.text, key, deadline, _includeticketinresponse=True)
+        else:
+            done = self._act_and_close(ticket_id, order.text, key, deadline, new_status=status, _includeticketinresponse=True)
         shown = done.get("ticket")
         ticket = shown if isinstance(shown, dict) and "hasbeenclosed" in shown else self._tickets.read(ticket_id, deadline)
         if ticket is not None:
             self._take_back(ticket, deadline)
-            if not wire.true(ticket, "hasbeenclosed"):
-                self._client.post("/Tickets", {"id": ticket_id, "status_id": status.id}, deadline=deadline)
+            if not wire.true(ticket, "hasbeenclosed") and by != "action":
+                self._client.post("/Tickets", {"id": ticket_id, "status_id": status}, deadline=deadline)
         return NoteRef(ticket_id=str(ticket_id), id=str(wire.id_of(done, "POST /Actions")))
 
     def check_ended(self, order: EndTicket) -> ReadBack:
@@ -189,12 +201,32 @@ class Approvals:
 
     # --- below: how -----------------------------------------------------------------------------------------------
 
+    def _closed_status(self, deadline: Deadline) -> int:
+        found = self._names.resolve(STATUS, self._policy.closed_status, policy_key="[desk] closed_status", deadline=deadline)
+        return int(found.id)
+
+    def _act_and_close(self, ticket_id: int, words: str, key: str, deadline: Deadline, **carried: Any) -> wire.Row:
+        """An action that carries the closing status, with the outcome that the profile names for it."""
+        name = self._client.profile.close_outcome
+        if not name:
+            return self._notes.act(ticket_id, words, key, deadline, **carried)
+        outcome = self._names.find(OUTCOME, name, deadline=deadline)
+        if outcome is None:
+            raise Refused(f"[close] outcome = {name!r}: the desk has no such outcome. It has: {self._names.existing(OUTCOME)}")
+        return self._notes.act(ticket_id, words, key, deadline, outcome_id=outcome.id, **carried)
+
     def _take_back(self, ticket: wire.Row, deadline: Deadline) -> None:
         ticket_id = wire.id_of(ticket, "GET /Tickets")
         for row in self._present(ticket, deadline):
-            if _answer(row).verdict is Verdict.PENDING:
+            if self._is_open(row):
                 with contextlib.suppress(Refused):
                     self._client.delete(f"/TicketApproval/{ticket_id}&{wire.number(row.get('seq')) or 0}", deadline=deadline)
+
+    def _is_open(self, row: wire.Row) -> bool:
+        return _answer(row, self._codes).verdict is Verdict.PENDING
+
+    def _waits(self, rows: list[wire.Row]) -> bool:
+        return any(self._is_open(row) for row in rows)
 
     def _present(self, ticket: wire.Row, deadline: Deadline) -> list[wire.Row]:
         """The rows of the present round with their evidence; history does not count, whatever it says."""
@@ -203,7 +235,7 @@ class Approvals:
         if not isinstance(shown, list):
             return _latest(self._rows(ticket_id, deadline))
         rows = _latest([row for row in shown if isinstance(row, dict) and _is_of(row, ticket_id)])
-        if all(_answer(row).verdict is Verdict.PENDING or _is_whole(row) for row in rows):
+        if all(self._is_open(row) or _is_whole(row) for row in rows):
             return rows
         return [row for row in self._rows(ticket_id, deadline, number=_round(rows[0])) if _round(row) == _round(rows[0])]
 
@@ -235,15 +267,11 @@ def _latest(rows: list[wire.Row]) -> list[wire.Row]:
     return sorted((row for row in rows if _round(row) == latest), key=lambda row: wire.number(row.get("seq")) or 0)
 
 
-def _waits(rows: list[wire.Row]) -> bool:
-    return any(_answer(row).verdict is Verdict.PENDING for row in rows)
-
-
-def _answer(row: wire.Row) -> Answer:
+def _answer(row: wire.Row, codes: Codes) -> Answer:
     """What one row says. Numbers of agents and of users are two series, so a row that asks an agent asks no user of ours."""
     user, agent, delegated = (wire.number(row.get(member)) or 0 for member in ("user_id", "agent_id", "delegated_by_uid"))
     asked = str(delegated or user or "")
-    verdict = _VERDICTS.get(wire.number(row.get("result")) or 0, Verdict.PENDING)
+    verdict = codes.get(wire.number(row.get("result")) or 0, Verdict.PENDING)
     if verdict is Verdict.PENDING:
         return Answer(asked=asked, verdict=verdict)
     answered_at, asked_at = wire.moment(row, "dateapproved"), wire.moment(row, "datetime")

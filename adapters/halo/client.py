@@ -16,6 +16,7 @@ import tenacity
 
 from adapters.halo.answers import ShortTrouble, Unauthorised, from_exception, from_status, unreadable
 from adapters.halo.deadline import EXTENSION, Deadline, DeadlineTransport
+from adapters.halo.tenant_profile import TenantProfile
 from joinery.engine.ports import CallBudget, Clock
 from joinery.errors import Refused, TryLater
 
@@ -41,10 +42,11 @@ class HaloClient:
     Args:
         base_url: ends with ``/api``.
         auth_url: the authorisation server; ``/token`` is added unless it is there.
-        tenant: goes into the query of the token request; empty for custom domains and on-premises.
+        tenant: goes into the token request, where the profile says; empty for custom domains and on-premises.
         transport: another way to send, for tests; whoever passes one also sees to its deadlines.
         budget: asked right before every request. All of them count at Halo, repeats and tokens too (Halo reference 2.5 and the
             table of section 1: the token endpoint answers 429 as well). None: a Halo without a limit.
+        profile: the habits of this Halo; everything that talks to it asks its client for them.
     """
 
     def __init__(
@@ -60,12 +62,16 @@ class HaloClient:
         clock: Clock,
         reads_within: timedelta = timedelta(seconds=20),
         budget: CallBudget | None = None,
+        profile: TenantProfile | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._token_url = auth_url.rstrip("/") if auth_url.rstrip("/").endswith("/token") else f"{auth_url.rstrip('/')}/token"
         self._form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret, "scope": scope}
-        self._tenant = {"tenant": tenant} if tenant else None
+        self.profile = profile or TenantProfile()
+        said = {"tenant": tenant} if tenant else {}
+        self._tenant = said if self.profile.tenant_in == "query" else {}
+        self._form |= said if self.profile.tenant_in == "form" else {}
         self._clock = clock
         self._reads_within = reads_within
         self._budget = budget
@@ -121,7 +127,7 @@ class HaloClient:
             Refused: nothing was written, and a repeat would not help.
             OutcomeUnknown: it may have been written.
         """
-        answer = self._authorised("POST", path, deadline, row=row)
+        answer = self._authorised("POST", path, deadline, row={**row, **self.profile.flags_for(path)})
         written = answer[-1] if isinstance(answer, list) and answer else answer
         if not isinstance(written, dict) or written.get("id") is None:
             raise unreadable(f"POST {path}", "the answer holds no object with an id", write=True)

@@ -141,7 +141,7 @@ class HaloServiceDesk:
             case AddNote():
                 return self._notes.add(order, key, deadline)
             case CloseTicket():
-                return self._approvals.close(order, deadline)
+                return self._approvals.close(order, key, deadline)
             case EndTicket():
                 return self._approvals.end(order, key, deadline)
             case AskApproval():

@@ -12,10 +12,6 @@ from adapters.halo.deadline import Deadline
 from adapters.halo.names import OUTCOME, Names
 from joinery.domain.tickets import AddNote, EndTicket, NoteRef, ReadBack
 
-#: Names of the outcome that leaves an internal note, and its built-in id where a tenant renamed it (Halo reference section 4).
-NOTE_OUTCOMES = ("Private Note", "Internal Note")
-NOTE_OUTCOME_ID = 7
-
 #: Actions read from one ticket, newest first; a ticket's list is short.
 ACTIONS_READ = 1000
 
@@ -38,15 +34,20 @@ class Notes:
 
     def act(self, ticket_id: int, words: str, key: str, deadline: Deadline, **carried: Any) -> wire.Row:
         """The same; what the desk answers."""
-        outcome = self._names.find(OUTCOME, *NOTE_OUTCOMES, deadline=deadline)
         row = {
             "ticket_id": ticket_id,
-            "outcome_id": outcome.id if outcome else NOTE_OUTCOME_ID,
+            "outcome_id": carried.get("outcome_id") or self._outcome(deadline),
             "note_html": f"{wire.paragraphs(words)}<p>{html.escape(wire.key_token(key))}</p>",
             "hiddenfromuser": True,
             **carried,
         }
         return self._client.post("/Actions", row, deadline=deadline)
+
+    def _outcome(self, deadline: Deadline) -> int | str:
+        """The outcome that leaves an internal note: its built-in id where a tenant renamed it (Halo reference section 4)."""
+        profile = self._client.profile
+        found = self._names.find(OUTCOME, *profile.note_outcomes, deadline=deadline)
+        return found.id if found else profile.note_outcome_id
 
     def find(self, order: AddNote | EndTicket, key: str) -> tuple[NoteRef, ...]:
         """The notes on the ticket that carry the key, lowest id first."""

@@ -38,7 +38,7 @@ class Profiles:
                 f"what is known of the person of user {order.user_id} was erased; there is nothing to bring the user in line with"
             )
         row = self._users.lately(order.user_id, deadline=deadline)
-        linked = wire.text(row, "azureoid")
+        linked = self._users.link.of(row)
         if linked and not wire.same(linked, order.person.id):
             raise Refused(f"user {order.user_id} belongs to another directory account")
         changes = self._differences(order, row, deadline)
@@ -62,7 +62,11 @@ class Profiles:
 
     def _differences(self, order: UpdateUser, row: wire.Row, deadline: Deadline) -> wire.Row:
         place = place_of(order.person, self._policy, self._names, deadline=deadline)
-        wanted = {member: value for member, value in profile_of(order.person).items() if value or member not in _NEVER_EMPTY}
+        wanted = {
+            member: value
+            for member, value in profile_of(order.person, self._client.profile.manager_field).items()
+            if value or member not in _NEVER_EMPTY
+        }
         changes: wire.Row = {member: value for member, value in wanted.items() if wire.text(row, member) != value}
         if _place_in(row) != place:
             changes |= {"client_id": place.client_id, "site_id": place.site_id}

@@ -39,12 +39,7 @@ class Roles:
         target = kept | {str(role.id).casefold(): role.name for role in wanted}
         disabled = not wanted and (not target or agent.get("isdisabled") is True)
         if held.keys() != target.keys() or disabled is not agent.get("isdisabled"):
-            row = {
-                "id": agent_id,
-                "roles": [{"id": guid, "name": name} for guid, name in target.items()],
-                "isdisabled": disabled,
-                "isagentdetails": True,
-            }
+            row = {"id": agent_id, **self._changes(held, target), "isdisabled": disabled, "isagentdetails": True}
             answer = self._client.post("/Agent", row, deadline=deadline)
             # What the desk says it made of it; where it says nothing, what was sent.
             target = self._held(answer, deadline) if isinstance(answer.get("roles"), list) else target
@@ -71,6 +66,12 @@ class Roles:
             wrong.append("is still enabled")
         shown = ", ".join(wrong or [f"has the roles {', '.join(held)}" if held else "has no role and is disabled"])
         return ReadBack(ok=not wrong, detail=f"agent {result.id} {shown}")
+
+    def _changes(self, held: dict[str, str], target: dict[str, str]) -> wire.Row:
+        """The full list; where the profile says so, and none is taken away, only what is new, which leaves rows that are an import's own alone."""
+        if self._client.profile.role_mode == "add_roles" and held.keys() <= target.keys():
+            return {"add_roles": [{"id": guid, "name": name} for guid, name in target.items() if guid not in held]}
+        return {"roles": [{"id": guid, "name": name} for guid, name in target.items()]}
 
     def _agent(self, order: SetRoles, deadline: Deadline) -> wire.Row | None:
         if order.agent_id is not None:

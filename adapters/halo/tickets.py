@@ -154,13 +154,19 @@ class Tickets:
         return self._users.place(order.user_id, deadline=deadline)
 
     def _questions(self, key: str, deadline: Deadline) -> list[dict[str, str | int]]:
-        """By custom field, by the end of the summary, and the newest tickets."""
-        questions: list[dict[str, str | int]] = [{"search_summary": key}, {"order": "id", "orderdesc": "true"}]
+        """By custom field, by the end of the summary, and the newest tickets, or what of it the profile names; at least one."""
+        by_field = json.dumps([{"filter_name": self._key_field, "filter_type": 2, "filter_value": key}])
+        questions: dict[str, dict[str, str | int]] = {
+            "field": {"advanced_search": by_field},
+            "summary": {"search_summary": key},
+            "recent": {"order": "id", "orderdesc": "true"},
+        }
         may_ask_field = self._client.clock.monotonic() >= self._no_field_search_until
-        if may_ask_field and self._names.find(FIELD, self._key_field, deadline=deadline):
-            by_field = json.dumps([{"filter_name": self._key_field, "filter_type": 2, "filter_value": key}])
-            questions.insert(0, {"advanced_search": by_field})
-        return questions
+        if "field" in self._client.profile.strategies and not (
+            may_ask_field and self._names.find(FIELD, self._key_field, deadline=deadline)
+        ):
+            del questions["field"]
+        return [questions[name] for name in self._client.profile.strategies if name in questions] or [questions["summary"]]
 
     def _may_carry(self, row: wire.Row, key: str, *, few: bool) -> bool:
         """Worth reading in full: it shows the key, or it is one of few and does not show its custom fields."""
@@ -176,11 +182,7 @@ class Tickets:
 
     def _key_of(self, row: wire.Row) -> str:
         """The value of our custom field."""
-        fields = row.get("customfields")
-        for field in fields if isinstance(fields, list) else []:
-            if isinstance(field, dict) and wire.same(wire.text(field, "name"), self._key_field):
-                return wire.text(field, "value")
-        return ""
+        return wire.custom_field(row, self._key_field)
 
     def _ref(self, ticket_id: int, *, how: str) -> TicketRef:
         return TicketRef(id=str(ticket_id), url=self._client.ticket_url(ticket_id), how=how)

@@ -9,6 +9,7 @@ from adapters.halo import wire
 from adapters.halo.answers import BadRequest, NotThere
 from adapters.halo.client import HaloClient
 from adapters.halo.deadline import Deadline
+from adapters.halo.links import DirectoryLink
 from adapters.halo.names import NAMES_KEPT, Names
 from adapters.halo.places import place_of
 from joinery.domain.person import Person
@@ -34,7 +35,7 @@ _MAY_APPROVE = "ischangeapprover2"
 
 _MAILS = ("emailaddress", "email2", "email3")
 #: What we read of a user whom we know already.
-_SHOWN = ("name", "azureoid", "inactive", "client_id", "site_id", "linked_agent_id", _MAY_APPROVE, *_MAILS)
+_SHOWN = ("name", "inactive", "client_id", "site_id", "linked_agent_id", _MAY_APPROVE, *_MAILS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +57,8 @@ class Users:
         self._client = client
         self._names = names
         self._policy = policy
+        #: How a user says which directory account it stands for.
+        self.link = DirectoryLink(client.profile.directory_field)
         #: Until when (monotonic) this tenant is known to refuse a search by directory id.
         self._no_id_search_until = 0.0
         #: What the look before an ``ensure`` has just found: person id -> (until when it counts, match).
@@ -113,7 +116,7 @@ class Users:
             return UserRef(id=str(wire.id_of(created, "POST /Users")), how="created")
         changes: wire.Row = {}
         if not match.linked:
-            changes["azureoid"] = person.id
+            changes |= self.link.members(person)
         if _inactive(row):
             changes["inactive"] = False
         if _lacks_right(order, row):
@@ -136,7 +139,7 @@ class Users:
             return ReadBack(ok=False, detail=f"user {result.id} is not there")
         if _inactive(row):
             return ReadBack(ok=False, detail=f"user {result.id} is still inactive")
-        if not wire.same(wire.text(row, "azureoid"), order.person.id):
+        if not self.link.is_persons(row, order.person):
             return ReadBack(ok=False, detail=f"user {result.id} is not linked to the directory account")
         if _lacks_right(order, row):
             return ReadBack(ok=False, detail=f"user {result.id} may not approve")
@@ -166,7 +169,7 @@ class Users:
     def owner_of(self, address: str, person: Person, deadline: Deadline) -> int | None:
         """The user with this address who belongs to another directory account than the person's; None if there is none."""
         for row in wire.every(self._client, "/Users", {**_ALL, "search": address}, deadline=deadline):
-            if _has_address(row, (address,)) and wire.text(row, "azureoid") and not _is_linked(row, person):
+            if _has_address(row, (address,)) and self.link.of(row) and not self.link.is_persons(row, person):
                 return wire.number(row.get("id"))
         return None
 
@@ -193,8 +196,8 @@ class Users:
 
     def _new(self, person: Person, deadline: Deadline) -> wire.Row:
         place = place_of(person, self._policy, self._names, deadline=deadline)
-        row: wire.Row = {**profile_of(person), "client_id": place.client_id, "site_id": place.site_id}
-        return {member: value for member, value in row.items() if value != ""} | {"azureoid": person.id, "inactive": False}
+        row: wire.Row = {**profile_of(person, self._client.profile.manager_field), "client_id": place.client_id, "site_id": place.site_id}
+        return {member: value for member, value in row.items() if value != ""} | self.link.members(person) | {"inactive": False}
 
     def _match(self, person: Person, deadline: Deadline, *, known_id: str | None = None) -> _Match:
         """Ask by directory id; if that finds nobody, by address; where the desk refuses the first question, read the whole list."""
@@ -206,12 +209,14 @@ class Users:
         found: dict[int, wire.Row] = {}
         for address in addresses:
             listed = wire.every(self._client, "/Users", {**_ALL, "search": address}, deadline=deadline)
-            found |= {row["id"]: row for row in _worth_reading(person, addresses, listed) if wire.number(row.get("id")) is not None}
+            found |= {row["id"]: row for row in self._worth_reading(person, addresses, listed) if wire.number(row.get("id")) is not None}
         match = self._judged(person, list(found.values()), deadline)
         if match.linked or not refused:
             return match
         everybody = wire.every(self._client, "/Users", _ALL, deadline=deadline)
-        return self._judged(person, [row for row in everybody if _is_linked(row, person) or _has_address(row, addresses)], deadline)
+        return self._judged(
+            person, [row for row in everybody if self.link.is_persons(row, person) or _has_address(row, addresses)], deadline
+        )
 
     def _known(self, order: EnsureUser | FindUser, deadline: Deadline) -> _Match | None:
         """The user that an earlier run made or found, if it still is this person's, and active: then no other one is looked for."""
@@ -223,7 +228,7 @@ class Users:
             row = self.get(known_id, deadline=deadline)
         except NotThere:
             return None
-        return _Match(linked=(row,)) if _is_linked(row, order.person) else None
+        return _Match(linked=(row,)) if self.link.is_persons(row, order.person) else None
 
     def _keep(self, user_id: int, row: wire.Row) -> None:
         if len(self._lately) >= _READS_KEPT:
@@ -250,15 +255,15 @@ class Users:
     def _by_directory_id(self, person: Person, deadline: Deadline) -> tuple[list[wire.Row], bool]:
         if self._client.clock.monotonic() < self._no_id_search_until:
             return [], True
-        question = json.dumps([{"filter_name": "azureoid", "filter_type": 2, "filter_value": person.id}])
+        question = json.dumps([{"filter_name": self.link.name, "filter_type": 2, "filter_value": person.id}])
         try:
             rows = wire.page(self._client, "/Users", {**_ALL, "advanced_search": question}, deadline=deadline)
         except BadRequest:
             # Not every tenant allows this field (reference section 5); the lists below answer the same question.
             self._no_id_search_until = self._client.clock.monotonic() + NAMES_KEPT.total_seconds()
             return [], True
-        linked = [row for row in rows if _is_linked(row, person)]
-        unseen = [row for row in rows if "azureoid" not in row]
+        linked = [row for row in rows if self.link.is_persons(row, person)]
+        unseen = [row for row in rows if not self.link.shown_in(row)]
         # A full page without a hit means that the filter was ignored: then the answer says nothing about who is there.
         return linked or (unseen if len(unseen) <= _FEW else []), not linked and len(rows) > _FEW
 
@@ -267,7 +272,7 @@ class Users:
 
         The user whom an earlier run knew to be this person's, and whom the list shows as theirs, is not read for that once more.
         """
-        listed = {wire.number(row.get("id")): row for row in rows if str(row.get("id")) == known_id and _is_shown(row, person)}
+        listed = {wire.number(row.get("id")): row for row in rows if str(row.get("id")) == known_id and self._is_shown(row, person)}
         addresses = person.addresses
         linked: list[wire.Row] = []
         free: list[wire.Row] = []
@@ -280,14 +285,25 @@ class Users:
             self._keep(user_id, row)
             if wire.number(row.get("id")) != user_id or wire.same(wire.text(row, "name"), "General User"):
                 continue
-            if _is_linked(row, person):
+            if self.link.is_persons(row, person):
                 linked.append(row)
             elif _has_address(row, addresses):
-                (taken if wire.text(row, "azureoid") else free).append(row)
+                (taken if self.link.of(row) else free).append(row)
         return _Match(linked=tuple(linked), free=tuple(free), taken=tuple(taken))
 
+    def _worth_reading(self, person: Person, addresses: tuple[str, ...], rows: list[wire.Row]) -> list[wire.Row]:
+        seen = [row for row in rows if self.link.is_persons(row, person) or _has_address(row, addresses)]
+        unseen = [row for row in rows if row not in seen and not all(member in row for member in _MAILS)]
+        # The search looks at three address fields, the rows it lists need not show them.
+        return seen + unseen if len(rows) <= _FEW else seen
 
-def profile_of(person: Person) -> dict[str, str]:
+    def _is_shown(self, row: wire.Row, person: Person) -> bool:
+        """Whether a row of a list shows as much of the person's user as the user alone does."""
+        whole = all(member in row for member in _SHOWN) and isinstance(row["inactive"], bool) and wire.number(row["site_id"]) is not None
+        return whole and self.link.is_persons(row, person)
+
+
+def profile_of(person: Person, manager_field: str = "none") -> dict[str, str]:
     """The members of a user that describe the person, each as a one-line text; empty where the directory says nothing."""
     name = wire.line(person.name) or person.id
     first, _, rest = name.partition(" ")
@@ -300,8 +316,7 @@ def profile_of(person: Person) -> dict[str, str]:
         "title": wire.line(person.job_title),
         "department": wire.line(person.department),
         "login": wire.line(person.user_principal_name),
-        "manager_email": wire.line(manager.mail or manager.user_principal_name) if manager else "",
-    }
+    } | ({manager_field: wire.line(manager.mail or manager.user_principal_name) if manager else ""} if manager_field != "none" else {})
 
 
 def _pick(match: _Match, person: Person) -> wire.Row | None:
@@ -318,25 +333,8 @@ def _pick(match: _Match, person: Person) -> wire.Row | None:
     return candidates[0] if candidates else None
 
 
-def _worth_reading(person: Person, addresses: tuple[str, ...], rows: list[wire.Row]) -> list[wire.Row]:
-    seen = [row for row in rows if _is_linked(row, person) or _has_address(row, addresses)]
-    unseen = [row for row in rows if row not in seen and not all(member in row for member in _MAILS)]
-    # The search looks at three address fields, the rows it lists need not show them.
-    return seen + unseen if len(rows) <= _FEW else seen
-
-
 def _has_address(row: wire.Row, addresses: tuple[str, ...]) -> bool:
     return any(wire.same(wire.text(row, member), address) for member in _MAILS for address in addresses)
-
-
-def _is_linked(row: wire.Row, person: Person) -> bool:
-    return wire.same(wire.text(row, "azureoid"), person.id)
-
-
-def _is_shown(row: wire.Row, person: Person) -> bool:
-    """Whether a row of a list shows as much of the person's user as the user alone does."""
-    whole = all(member in row for member in _SHOWN) and isinstance(row["inactive"], bool) and wire.number(row["site_id"]) is not None
-    return whole and _is_linked(row, person)
 
 
 def _place_in(row: wire.Row) -> wire.Row:

@@ -16,9 +16,6 @@ from joinery.errors import Refused, TryLater
 #: One object of Halo's.
 Row = dict[str, Any]
 
-#: Rows on a page; tickets allow no more (Halo reference 2.2).
-PAGE_SIZE = 100
-
 #: More pages than any list we ask for has; a list that is longer is refused instead of read in part.
 PAGES_MAX = 500
 
@@ -51,7 +48,12 @@ def one(client: HaloClient, path: str, query: Mapping[str, str | int] | None = N
 
 def page(client: HaloClient, path: str, query: Mapping[str, str | int], *, deadline: Deadline | None = None) -> list[Row]:
     """The first page of a list."""
-    return rows_of(client.get(path, {**query, "pageinate": "true", "page_size": PAGE_SIZE, "page_no": 1}, deadline=deadline), path)
+    return rows_of(client.get(path, page_query(client, query, 1), deadline=deadline), path)
+
+
+def page_query(client: HaloClient, query: Mapping[str, str | int], number: int) -> dict[str, str | int]:
+    """The same question for one page, counted from 1."""
+    return {**query, "pageinate": "true", "page_size": client.profile.page_size, "page_no": number}
 
 
 def every(client: HaloClient, path: str, query: Mapping[str, str | int], *, deadline: Deadline | None = None) -> list[Row]:
@@ -61,8 +63,9 @@ def every(client: HaloClient, path: str, query: Mapping[str, str | int], *, dead
     a full page is always followed by another look, and a page that brings nothing new ends the reading.
     """
     found: dict[Any, Row] = {}
+    size = client.profile.page_size
     for number_of_page in range(1, PAGES_MAX + 1):
-        body = client.get(path, {**query, "pageinate": "true", "page_size": PAGE_SIZE, "page_no": number_of_page}, deadline=deadline)
+        body = client.get(path, page_query(client, query, number_of_page), deadline=deadline)
         rows = rows_of(body, path)
         total = number(body.get("record_count")) if isinstance(body, dict) else None
         before = len(found)
@@ -73,9 +76,9 @@ def every(client: HaloClient, path: str, query: Mapping[str, str | int], *, dead
             for row in rows_of(client.get(path, {**query, "count": total}, deadline=deadline), path):
                 found.setdefault(row.get("id"), row)
             return list(found.values())
-        if len(found) == before or (len(rows) < PAGE_SIZE and (total is None or len(found) >= total)):
+        if len(found) == before or (len(rows) < size and (total is None or len(found) >= total)):
             return list(found.values())
-    raise Refused(f"GET {path}: more than {PAGES_MAX * PAGE_SIZE} rows; this list cannot be searched on our side")
+    raise Refused(f"GET {path}: more than {PAGES_MAX * size} rows; this list cannot be searched on our side")
 
 
 def number(value: Any) -> int | None:
@@ -109,6 +112,15 @@ def text(row: Row, member: str) -> str:
     """A text member, stripped; empty where it is missing or not a text."""
     value = row.get(member)
     return value.strip() if isinstance(value, str) else ""
+
+
+def custom_field(row: Row, name: str) -> str:
+    """The value of a custom field, by its name without case; empty where it is missing or no text."""
+    shown = row.get("customfields")
+    for one in shown if isinstance(shown, list) else []:
+        if isinstance(one, dict) and same(text(one, "name"), name):
+            return text(one, "value")
+    return ""
 
 
 def moment(row: Row, member: str) -> datetime | None:

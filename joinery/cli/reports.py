@@ -175,13 +175,14 @@ def list_alerts(data: str | None, *, as_json: bool) -> int:
 
 def show_settings(*, policy: str | None, data: str | None, online: bool = False) -> int:
     """Every setting, and whether settings and policy are sound; ``online`` asks the directory and the desk for what only they know."""
-    from wiring import policy_of
+    from wiring import policy_of, profile_of
 
     findings: list[Finding] = flags(empty=None, no_play=None)[1]
     settings: Settings | None = None
     try:
         settings = settings_from(policy=policy, data=data)
         findings += settings.missing()
+        profile_of(settings)
     except ConfigurationError as error:
         findings += error.findings
     try:

@@ -127,10 +127,10 @@ def running(chosen: Plan) -> Iterator[Local]:
 
 def check(settings: Settings, ports: dict[str, int]) -> None:
     """What real addresses need, policy and ports, before anything is opened. Raises ConfigurationError with every finding."""
-    from wiring import policy_of
+    from wiring import policy_of, profile_of
 
     findings: list[Finding] = settings.missing()
-    for examine in (lambda: policy_of(settings), lambda: check_ports(ports)):
+    for examine in (lambda: policy_of(settings), lambda: profile_of(settings), lambda: check_ports(ports)):
         try:
             examine()
         except ConfigurationError as error:

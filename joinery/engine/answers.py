@@ -25,8 +25,6 @@ MOVED_ON, TOLD, GONE = "approval poll", "desk event", "approver gone"
 TOLD_ALREADY = "approvals-told"
 #: The shared row that says when somebody last polled.
 POLLED = "approvals-polled"
-#: How often the desk is asked which tickets wait, all workers together.
-POLL_EVERY = timedelta(minutes=5)
 #: A ticket that was moved on without an answer is looked at this often; its answer may still come.
 _AGAIN = timedelta(hours=1)
 #: How long a ticket is watched whose question has ended, and which nobody closes.
@@ -36,11 +34,12 @@ _WATCHED = timedelta(days=7)
 class AnswerPost:
     """Sends ``answer`` envelopes to whoever waits for an approval."""
 
-    def __init__(self, *, store: StateStore, queue: MessageQueue, desk: ServiceDesk, clock: Clock) -> None:
+    def __init__(self, *, store: StateStore, queue: MessageQueue, desk: ServiceDesk, clock: Clock, every: timedelta) -> None:
         self._store = store
         self._queue = queue
         self._desk = desk
         self._clock = clock
+        self._every = every
 
     def hint(self, ticket_ids: Iterable[str]) -> int:
         """The desk says that something happened to these tickets; returns how many of them somebody waits for, or waited.
@@ -72,12 +71,12 @@ class AnswerPost:
         return len(moved_on)
 
     def poll_if_due(self) -> int:
-        """``poll``, if nobody did within ``POLL_EVERY``; a desk in trouble is asked again at the next time."""
+        """``poll``, if nobody did for as long as it takes from one poll to the next; a desk in trouble is asked again at the next time."""
         if not any(self._store.list_index(index, limit=1) for index in (APPROVALS, STILL_ASKED)):
             return 0
         etag, last = self._store.read_shared(POLLED)
         # A tick that is a moment early must not skip a whole turn.
-        if last is not None and self._clock.now() - from_text(last["at"]) < POLL_EVERY - timedelta(seconds=30):
+        if last is not None and self._clock.now() - from_text(last["at"]) < self._every - timedelta(seconds=30):
             return 0
         with contextlib.suppress(LostRace):
             self._store.replace_shared(POLLED, {"at": to_text(self._clock.now())}, expected=etag)

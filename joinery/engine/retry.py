@@ -26,6 +26,8 @@ class EngineTiming:
     recipe_limit: timedelta = timedelta(seconds=10)
     #: How often a paused run asks whether it may go on.
     pause_recheck: timedelta = timedelta(seconds=15)
+    #: How often the desk is asked which tickets wait for an approval, all workers together.
+    approvals_polled_every: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -136,7 +136,7 @@ def _go_on(tenant: Tenant, who: Caller, ticket: Doc, row: Doc) -> None:
     status = step.get("statusafteraccept" if verdict == ACCEPTED else "statusafterreject") or 0
     if status and not (process or {}).get("no_status_change"):
         ticket = tickets.change(tenant, who, ticket["id"], {"status_id": status})
-    events.happened(tenant, events.APPROVAL_ACCEPTED if verdict == ACCEPTED else events.APPROVAL_REJECTED, ticket)
+    events.happened(tenant, who, events.APPROVAL_ACCEPTED if verdict == ACCEPTED else events.APPROVAL_REJECTED, ticket)
 
 
 def _decided(tenant: Tenant, ticket: Doc, step_id: int) -> int | None:
@@ -201,7 +201,7 @@ def _open_step(tenant: Tenant, who: Caller, ticket: Doc, process: Doc, step: Doc
         tenant.put("approvals", f"{ticket['id']}/{seq}", row)
     if step.get("statusawaitingapproval") and not process.get("no_status_change"):
         ticket = tickets.change(tenant, who, ticket["id"], {"status_id": step["statusawaitingapproval"]})
-    events.happened(tenant, events.APPROVAL_REQUESTED, ticket)
+    events.happened(tenant, who, events.APPROVAL_REQUESTED, ticket)
     if any(person.get("result") == ACCEPTED for person in people):
         _go_on(tenant, who, ticket, row)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulators.halo.members import Doc
-from simulators.halo.tenant import Tenant, new_guid
+from simulators.halo.tenant import Caller, Tenant, new_guid
 
 NEW, UPDATED_BY_USER, CLOSED, STATUS_CHANGED, DELETED = 3, 19, 39, 76, 1072
 #: The numbers of the approval events are not published: these are ours. Clients find them by name in lookup 64.
@@ -31,7 +31,7 @@ CATALOGUE = {
 _WEBHOOK_TYPE, _WEBHOOK_METHOD = -2, 6
 
 
-def happened(tenant: Tenant, number: int, ticket: Mapping[str, Any], action: Mapping[str, Any] | None = None) -> None:
+def happened(tenant: Tenant, who: Caller, number: int, ticket: Mapping[str, Any]) -> None:
     """Queue one delivery per subscription of an active webhook whose conditions hold. In the transaction of the change."""
     for row in tenant.rows("notification"):
         webhook = tenant.row("webhook", row["webhook_id"])
@@ -50,7 +50,7 @@ def happened(tenant: Tenant, number: int, ticket: Mapping[str, Any], action: Map
                 "created": tenant.clock.now().timestamp(),
                 "due": tenant.clock.now().timestamp(),
                 "tries": 0,
-                "body": _body(tenant, number, row, ticket, action),
+                "body": _body(tenant, who, number, row, ticket),
             },
         )
 
@@ -67,8 +67,8 @@ def _holds(conditions: list[Mapping[str, Any]], ticket: Mapping[str, Any]) -> bo
     return True
 
 
-def _body(tenant: Tenant, number: int, row: Mapping[str, Any], ticket: Mapping[str, Any], action: Mapping[str, Any] | None) -> Doc:
-    """The delivered members. Halo's own names were not found: these are the reference's assumption."""
+def _body(tenant: Tenant, who: Caller, number: int, row: Mapping[str, Any], ticket: Mapping[str, Any]) -> Doc:
+    """The delivered members. Halo's own names were not found: these are the reference's assumption, and who did it stands in the action."""
     body: Doc = {
         "id": new_guid(),
         "notification_id": row["id"],
@@ -76,8 +76,9 @@ def _body(tenant: Tenant, number: int, row: Mapping[str, Any], ticket: Mapping[s
         "webhook_id": row["webhook_id"],
         "object_id": ticket["id"],
         "timestamp": tenant.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "ticket": {member: ticket[member] for member in ("id", "summary", "status_id", "tickettype_id", "client_id")},
     }
-    if action is not None:
-        body["action"] = {"ticket_id": action["ticket_id"], "id": action["id"]}
-    return body
+    if tenant.switches.webhook_payload == "keys":
+        return body
+    shown = {member: ticket[member] for member in ("id", "summary", "status_id", "tickettype_id", "client_id")}
+    actor = {"actionby_application_id": who.client, "actionby_agent_id": who.agent_id, "actionby_user_id": who.user_id}
+    return body | {"ticket": shown, "action": {"ticket_id": ticket["id"], **actor}}

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 RolesMode = Literal["replace", "add", "ignore"]
 AgentEnvelope = Literal["results", "bare"]
+WebhookPayload = Literal["objects", "keys"]
 Strict = Literal["ours", "everybody", "nobody"]
 
 
@@ -39,6 +40,8 @@ class Switches:
     limited_clients: tuple[str, ...] = ("joinery",)
     #: Seconds a token is good for.
     token_lifetime: int = 3600
+    #: What a webhook posts: keys only, or the ticket and who did it as well. Halo has both kinds, and names for them are not published.
+    webhook_payload: WebhookPayload = "objects"
     #: Tries per webhook delivery, with growing pauses; Halo documents none beyond the first.
     webhook_attempts: int = 8
     #: Whose calls are refused when they name a query parameter or a body member that the published schema does not know: those of our own

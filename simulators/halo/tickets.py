@@ -95,7 +95,7 @@ def delete(tenant: Tenant, who: Caller, ticket_id: int) -> Doc:
     after = {**before, "deleted": True, "last_update": tenant.now()}
     tenant.put("tickets", ticket_id, after)
     audit.note_change(tenant, who, "faults", ticket_id, "deleted", "False", "True", ticket_id=ticket_id)
-    events.happened(tenant, events.DELETED, after)
+    events.happened(tenant, who, events.DELETED, after)
     return after
 
 
@@ -198,15 +198,15 @@ def _check_pointers(tenant: Tenant, ticket: Doc) -> None:
 def _store(tenant: Tenant, who: Caller, before: Doc | None, after: Doc) -> Doc:
     tenant.put("tickets", after["id"], after)
     if before is None:
-        events.happened(tenant, events.NEW, after)
+        events.happened(tenant, who, events.NEW, after)
         return after
     for member in _AUDITED:
         if before[member] != after[member]:
             audit.note_change(tenant, who, "faults", after["id"], member, before[member], after[member], ticket_id=after["id"])
     if before["status_id"] != after["status_id"]:
-        events.happened(tenant, events.STATUS_CHANGED, after)
+        events.happened(tenant, who, events.STATUS_CHANGED, after)
     if after["closed"] and not before["closed"]:
-        events.happened(tenant, events.CLOSED, after)
+        events.happened(tenant, who, events.CLOSED, after)
     if who.is_user:
-        events.happened(tenant, events.UPDATED_BY_USER, after)
+        events.happened(tenant, who, events.UPDATED_BY_USER, after)
     return after

@@ -10,6 +10,7 @@ import httpx
 
 from adapters.halo.client import HaloClient
 from adapters.halo.desk import HaloServiceDesk
+from adapters.halo.tenant_profile import TenantProfile
 from joinery.domain.person import Person
 from joinery.domain.policy import DeskPolicy
 from joinery.domain.tickets import EnsureUser, OpenTicket
@@ -43,7 +44,7 @@ class TickingClock(SimClock):
 class Halo:
     """A pretend Halo in process with a desk on it; ``deaf_to`` names query parameters that it ignores, ``hides`` members of single agents."""
 
-    def __init__(self, policy: DeskPolicy | None = None, **switches: Any) -> None:
+    def __init__(self, policy: DeskPolicy | None = None, profile: TenantProfile | None = None, **switches: Any) -> None:
         self.clock = TickingClock(datetime(2026, 11, 23, 9, 0, tzinfo=UTC), frozen=True)
         self.stand_in = create_halo(None, self.clock, **({"strict": "everybody"} | switches))
         self.deaf_to: set[str] = set()
@@ -53,11 +54,18 @@ class Halo:
         self.http = httpx.Client(transport=self._wire, base_url="http://halo.test", trust_env=False)
         form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local", "scope": "all"}
         self.http.headers["authorization"] = f"Bearer {self.http.post('/auth/token', data=form).json()['access_token']}"
+        self.profile = profile
         self.desk = self.new_desk(policy)
 
     def new_desk(self, policy: DeskPolicy | None = None, **options: Any) -> HaloServiceDesk:
         self.client = HaloClient(
-            "http://halo.test/api", "http://halo.test/auth", "joinery", "local", transport=httpx.MockTransport(self._send), clock=self.clock
+            "http://halo.test/api",
+            "http://halo.test/auth",
+            "joinery",
+            "local",
+            transport=httpx.MockTransport(self._send),
+            clock=self.clock,
+            profile=self.profile,
         )
         return HaloServiceDesk(self.client, policy or DeskPolicy(), deployment="local", search_lag=timedelta(seconds=2), **options)
 

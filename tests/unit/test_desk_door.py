@@ -101,3 +101,35 @@ def test_too_much_is_refused_before_it_is_read() -> None:
 def test_nothing_secret_is_shown() -> None:
     assert SECRET not in repr(DOOR)
     assert "pässword" not in repr(DOOR)
+
+
+OURS = DeskDoor(secret=SECRET, user="halo", password="pässword", ourselves=frozenset({"Identity Bridge"}))
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        ({"object_id": 1, "action": {"actionby_application_id": "Identity Bridge"}}, ()),
+        ({"object_id": 1, "actionby_application_id": " identity bridge "}, ()),
+        ({"object_id": 1, "action": [{"actionby_application_id": "Identity Bridge"}]}, ()),
+        ({"object_id": 1, "action": {"actionby_application_id": "Portal"}}, ("1",)),
+        ({"object_id": 1, "action": {"actionby_application_id": ""}}, ("1",)),
+        ({"object_id": 1, "action": {"actionby_application_id": None}}, ("1",)),
+        ({"object_id": 1, "note": "Identity Bridge"}, ("1",)),
+        ({"object_id": 1}, ("1",)),
+        ([{"object_id": 1, "actionby_application_id": "Identity Bridge"}, {"object_id": 2}], ("2",)),
+    ],
+)
+def test_what_our_own_application_did_is_no_news(body: Any, ids: tuple[str, ...]) -> None:
+    """Each thing in a batch for itself; whoever is not named did it, and so did nobody who only stands elsewhere."""
+    assert knock(body, door=OURS) == ids
+
+
+def test_a_door_that_knows_no_name_of_ours_takes_everything_for_news() -> None:
+    assert knock({"object_id": 1, "action": {"actionby_application_id": ""}}) == ("1",)
+    assert knock({"object_id": 1, "action": {"actionby_application_id": "joinery"}}) == ("1",)
+
+
+def test_where_the_actor_stands_is_for_the_deployment_to_say() -> None:
+    door = DeskDoor(secret=SECRET, user="halo", password="pässword", ourselves=frozenset({"57"}), actors=("by.agent",))
+    assert knock([{"id": 1, "by": {"agent": 57}}, {"id": 2, "actionby_application_id": "57"}], door=door) == ("2",)
