@@ -16,7 +16,7 @@ import tenacity
 
 from adapters.graph.answers import Asking, Passing, error_for, error_text, retry_after
 from adapters.graph.token import TokenSource
-from adapters.system import SystemClock
+from adapters.system import SystemClock, trusted
 from joinery.engine.ports import Clock
 from joinery.errors import OutcomeUnknown, Refused, TryLater
 
@@ -65,7 +65,7 @@ class GraphClient:
         self._clock = clock or SystemClock()
         self._sleep = sleep
         self._new_call_id = new_call_id
-        self._http = httpx.Client(transport=transport, trust_env=False, follow_redirects=False)
+        self._http = httpx.Client(transport=transport, verify=trusted(), trust_env=False, follow_redirects=False)
 
     def close(self) -> None:
         """Close the connections."""

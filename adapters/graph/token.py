@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from adapters.graph.answers import Passing, retry_after
-from adapters.system import SystemClock
+from adapters.system import SystemClock, trusted
 from joinery.engine.ports import Clock
 from joinery.errors import Refused, TryLater
 
@@ -62,7 +62,8 @@ class ClientCredentials:
         self._url = f"{authority.rstrip('/')}/{tenant}/oauth2/v2.0/token"
         self._form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret, "scope": scope}
         self._clock = clock or SystemClock()
-        self._http = httpx.Client(transport=transport, timeout=httpx.Timeout(8, connect=3), trust_env=False, follow_redirects=False)
+        timeout = httpx.Timeout(8, connect=3)
+        self._http = httpx.Client(transport=transport, verify=trusted(), timeout=timeout, trust_env=False, follow_redirects=False)
         self._lock = threading.Lock()
         self._token = ""
         #: On the monotonic clock: from when on a new one is fetched, and when the token ends.

@@ -16,6 +16,7 @@ from typing import Any
 import httpcore
 import httpx
 
+from adapters.system import trusted
 from joinery.engine.ports import Clock
 
 #: Bytes of one answer; a page of 100 tickets is about 1 MB. More is not an answer to anything we ask.
@@ -125,7 +126,7 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def __init__(self, *, tls: bool = True, connections: int = 20) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False) if tls else None,
+            ssl_context=trusted() if tls else None,
             max_connections=connections,
             # Shorter than any gateway's idle time, so that a write seldom meets a connection that is just being closed.
             keepalive_expiry=5.0,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.person import DirectReport, Person, Sighting
-from joinery.domain.tickets import Order, ReadBack, Result, TicketState
+
+if TYPE_CHECKING:
+    # Names alone: a directory's adapter, which imports this, has no use for two dozen kinds of orders, which take time at a cold start.
+    from joinery.domain.tickets import Order, ReadBack, Result, TicketState
 
 #: A JSON object: text, numbers, booleans, None, lists and objects of these.
 Document = dict[str, Any]
