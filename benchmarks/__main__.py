@@ -9,17 +9,21 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import beside_dbos, histories, interpreting, journey, looks, memory, steps, stores
+from benchmarks import beside_dbos, calls, cold, histories, intake, interpreting, journey, looks, memory, steps, stores, sweeping
 from benchmarks.figure import Figure
 
 #: Name -> what measures it.
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "journey": journey.measure,
+    "cold": cold.measure,
     "stores": stores.measure,
     "steps": steps.measure,
     "dbos": beside_dbos.measure,
     "looks": looks.measure,
+    "intake": intake.measure,
     "memory": memory.measure,
+    "sweeping": sweeping.measure,
+    "calls": calls.measure,
     "histories": histories.measure,
     "interpreting": interpreting.measure,
 }

@@ -1,8 +1,7 @@
-"""The whole product on this machine: start, a change to a verified ticket, idle memory, imports."""
+"""The whole product on this machine: start, a change to a verified ticket, idle memory."""
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -40,14 +39,6 @@ def measure() -> Iterator[Figure]:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
-    bare = _import_seconds("import azure.functions, httpx")
-    yield Figure(
-        name="import of function_app",
-        value=_import_seconds("import function_app"),
-        unit="s",
-        peer=bare,
-        peer_name="azure.functions and httpx bare",
-    )
 
 
 def _changes(graph_port: int, halo_port: int) -> Iterator[Figure]:
@@ -102,15 +93,6 @@ def resident(pid: int | str) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError("the system does not say how much memory a process has")
-
-
-def _import_seconds(statement: str) -> float:
-    code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
-    runs = [
-        float(subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True, env=os.environ).stdout)
-        for _ in range(5)
-    ]
-    return median(runs)
 
 
 def _free_ports(count: int) -> list[int]:
