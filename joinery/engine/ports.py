@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from joinery.domain.groups import GroupTraits, WatchedGroup
 from joinery.domain.person import DirectReport, Person, Sighting
 
-if TYPE_CHECKING:
-    # Names alone: a directory's adapter, which imports this, has no use for two dozen kinds of orders, which take time at a cold start.
+if TYPE_CHECKING:  # a directory's adapter imports this, and has no use for two dozen kinds of orders, which take time at a cold start
     from joinery.domain.tickets import Order, ReadBack, Result, TicketState
 
 #: A JSON object: text, numbers, booleans, None, lists and objects of these.
@@ -240,9 +239,6 @@ class StateStore(Protocol):
 
     def replace_shared(self, name: str, data: Document, *, expected: str | None) -> str:
         """Replace it if its etag is ``expected`` (None: it must not exist); return the new etag. Raises LostRace."""
-
-
-# --- the seals -------------------------------------------------------------------------------------------------------
 
 
 class SealLog(Protocol):
