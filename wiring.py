@@ -52,8 +52,10 @@ class AppSource:
 
 
 def _from_environment() -> App:
+    from joinery.log_lines import log_through_the_worker
     from joinery.settings import Settings
 
+    log_through_the_worker()
     return build_app(Settings.from_environment(os.environ)).app
 
 

@@ -132,14 +132,25 @@ def test_without_settings_every_function_fails_and_says_which_are_missing(engine
     assert len(told) == len(BINDINGS)
     for one in told:
         assert not one["ok"]
-        assert one["error"].startswith("ConfigurationError: JOINERY_GRAPH_URL: is not set. ")
-        assert "JOINERY_CLIENT_STATE: is not set. " in one["error"]
+        assert one["error"].startswith("ConfigurationError: JOINERY_")
+        for name in ("JOINERY_HALO_URL", "JOINERY_PUBLIC_URL", "JOINERY_CLIENT_STATE"):
+            assert f"{name}: is not set. " in one["error"]
 
 
 def test_the_first_function_that_needs_the_app_builds_it_from_the_environment(opened: Setting) -> None:
     opened.worker.order("from_environment")
     answer = opened.worker.http("health", "GET", "/api/health")
     assert (answer["status"], json.loads(answer["body"])["ready"]) == (503, False)
+
+
+def test_the_host_gets_the_fields_of_our_log_lines_and_the_platforms_own_lines_as_they_are(opened: Setting) -> None:
+    """The worker sends on what its handler formats: without our formatter every id would be lost."""
+    opened.worker.order("from_environment")
+    forged = opened.notification(SOMEBODY).replace("c" * 64, "f" * 64)
+    assert opened.worker.http("notifications", "POST", "/api/notifications", forged, headers=JSON)["status"] == 202
+    lines = opened.worker.printed.splitlines()
+    assert 'notifications dropped {"action": "notifications_dropped", "reasons": {"wrong clientState": 1}}' in lines
+    assert "Function name: notifications, Function Type: sync" in lines
 
 
 @pytest.mark.parametrize("function", ["notifications", "lifecycle"])

@@ -15,7 +15,6 @@ from stories import JOINERS, assert_sound, joined, statuses
 
 from adapters.stores.seal_file import FileSealLog
 from adapters.stores.sqlite import SqliteStateStore
-from joinery.cli.logs import JsonLines
 from joinery.domain.events import Joined
 from joinery.domain.person import Manager, Person
 from joinery.engine.breaker import HeldChange
@@ -27,6 +26,7 @@ from joinery.engine.recipes import Workflow
 from joinery.engine.seals import Sealer
 from joinery.engine.verification import AuditVerifier
 from joinery.errors import Refused
+from joinery.log_lines import JsonLines
 from joinery.testing import TENANT, World, person
 from workflows import CATALOGUE
 
