@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adapters.graph.client import GraphClient
-    from adapters.graph.token import ClientCredentials
+    from adapters.graph.token import CachedTokens
     from adapters.halo.client import HaloClient
     from adapters.halo.tenant_profile import TenantProfile
     from adapters.queues.engine import QueueEngine
@@ -211,19 +211,23 @@ def halo_of(settings: Settings, clock: Clock, budget: CallBudget | None) -> Halo
     )
 
 
-def graph_of(settings: Settings, clock: Clock) -> tuple[str, ClientCredentials, GraphClient]:
+def graph_of(settings: Settings, clock: Clock) -> tuple[str, CachedTokens, GraphClient]:
     """The root of the directory's API, its tokens, and a client; whoever asked closes the last two, the client first."""
     from adapters.graph.client import GraphClient
-    from adapters.graph.token import ClientCredentials
+    from adapters.graph.credentials import SignIn, tokens_of
 
-    tokens = ClientCredentials(
+    sign_in = SignIn(
+        credential=settings.graph_credential,
         authority=settings.graph_authority or settings.graph_url,
         tenant=settings.graph_tenant,
         client_id=settings.graph_client_id,
         client_secret=settings.graph_client_secret.reveal(),
+        certificate=settings.graph_certificate,
+        certificate_password=settings.graph_certificate_password.reveal(),
+        identity=settings.identity_client_id,
         scope=f"{settings.graph_url}/.default",
-        clock=clock,
     )
+    tokens = tokens_of(sign_in, clock)
     root = f"{settings.graph_url.rstrip('/')}/v1.0"
     return root, tokens, GraphClient(root, tokens, clock=clock)
 

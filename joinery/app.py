@@ -367,10 +367,8 @@ class App:
         except Refused as error:
             self._alert(f"the directory refuses our subscriptions: {error}", about=f"subscriptions#{to_text(self.clock.now())}")
             raise
-        document: Document = {
-            "fingerprint": self.urls.fingerprint,
-            "ends": {resource: to_text(moment) for resource, moment in ends.items()},
-        }
+        until = {resource: to_text(moment) for resource, moment in ends.items()}
+        document: Document = {"fingerprint": self.urls.fingerprint, "ends": until}
         # Another worker may see to it in the same moment.
         with contextlib.suppress(LostRace):
             self.store.replace_shared(SUBSCRIBED, document, expected=etag)

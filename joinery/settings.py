@@ -12,6 +12,7 @@ from typing import Any
 
 from joinery.errors import ConfigurationError, Finding
 from joinery.setting_checks import bad_alert_url, bad_connection, bad_url, on_loopback
+from joinery.sign_in_checks import in_cloud, needed_to_sign_in, wrong_about_sign_in
 
 #: What there is to choose from.
 STORES, QUEUES = ("sqlite", "tables"), ("embedded",)
@@ -85,11 +86,28 @@ class Settings:
     public_url: str = _setting(
         "JOINERY_PUBLIC_URL", "", "address under which Graph reaches the functions, without /api; locally made from the port"
     )
-    graph_url: str = _setting("JOINERY_GRAPH_URL", "", "root of Graph without /v1.0; empty: the stand-in of `joinery up`")
-    graph_authority: str = _setting("JOINERY_GRAPH_AUTHORITY", "", "where tokens for Graph come from; empty: graph_url")
+    cloud: str = _setting(
+        "JOINERY_CLOUD",
+        "",
+        "which Microsoft cloud, for Graph and for signing in: global (GCC too), us-gov, us-gov-dod or china; empty: none",
+    )
+    graph_url: str = _setting(
+        "JOINERY_GRAPH_URL", "", "root of Graph without /v1.0; empty: that of the cloud, or the stand-in of `joinery up`"
+    )
+    graph_authority: str = _setting(
+        "JOINERY_GRAPH_AUTHORITY", "", "where tokens for Graph come from; empty: that of the cloud, or graph_url"
+    )
+    graph_credential: str = _setting(
+        "JOINERY_GRAPH_CREDENTIAL", "secret", "how we sign in to Graph: secret, certificate or managed-identity"
+    )
     graph_tenant: str = _setting("JOINERY_GRAPH_TENANT", "local", "Entra tenant: id or domain")
     graph_client_id: str = _setting("JOINERY_GRAPH_CLIENT_ID", "local", "application (client) id in Entra")
     graph_client_secret: Secret = _setting("JOINERY_GRAPH_CLIENT_SECRET", Secret("local"), "client secret in Entra")
+    graph_certificate: str = _setting("JOINERY_GRAPH_CERTIFICATE", "", "file with certificate and RSA key, PEM or PKCS 12")
+    graph_certificate_password: Secret = _setting("JOINERY_GRAPH_CERTIFICATE_PASSWORD", Secret(""), "password of that file, if it has one")
+    identity_client_id: str = _setting(
+        "AZURE_CLIENT_ID", "", "client id of the managed identity that was assigned to this machine; empty: the machine's own"
+    )
     halo_url: str = _setting("JOINERY_HALO_URL", "", "root of Halo without /api; empty: the stand-in of `joinery up`")
     halo_auth_url: str = _setting("JOINERY_HALO_AUTH_URL", "", "Halo's authorisation server; empty: halo_url/auth")
     halo_tenant: str = _setting("JOINERY_HALO_TENANT", "", "Halo tenant for the token request, if it needs one")
@@ -150,7 +168,7 @@ class Settings:
                 place = _place(one.name, env, given)
                 findings.append(Finding(place=place, problem=f"is {text!r}", remedy=f"{error}; it is the {one.metadata['help']}."))
         findings += _misspelt(environ, {one.metadata["env"] for one in fields(cls)} | set(COMMAND_ONLY))
-        settings = cls(**values)
+        settings = cls(**in_cloud(values))
         findings += settings._wrong(given)
         if findings:
             raise ConfigurationError(findings)
@@ -171,7 +189,12 @@ class Settings:
             wrong("deployment", f"is {self.deployment!r}", "Use 1 to 20 letters, digits and hyphens, e.g. prod-eu.")
         if not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", self.graph_tenant):
             wrong("graph_tenant", f"is {self.graph_tenant!r}", "Use the tenant's id or one of its domains, e.g. contoso.onmicrosoft.com.")
-        for name, problem, remedy in (*self._wrong_about_tables(), *self._wrong_about_seals(), *self._wrong_about_the_desk_webhook()):
+        for name, problem, remedy in (
+            *wrong_about_sign_in(self),
+            *self._wrong_about_tables(),
+            *self._wrong_about_seals(),
+            *self._wrong_about_the_desk_webhook(),
+        ):
             wrong(name, problem, remedy)
         for name in ("public_url", "graph_url", "graph_authority", "halo_url", "halo_auth_url"):
             if problem := bad_url(getattr(self, name)):
@@ -248,13 +271,7 @@ class Settings:
         """What a real Graph or a real Halo needs, and nobody has set: the credentials of the stand-ins open no other door."""
         needs: dict[str, str] = {}
         if not on_loopback(self.graph_url):
-            needs |= {
-                "graph_authority": "Use https://login.microsoftonline.com, or that of your cloud.",
-                "graph_tenant": "Use the tenant's id or one of its domains, e.g. contoso.onmicrosoft.com.",
-                "graph_client_id": "Use the application (client) id that Entra shows.",
-                "graph_client_secret": "Use a client secret that was made in Entra.",
-                "public_url": "Use the https address under which Graph reaches the functions, without /api.",
-            }
+            needs |= needed_to_sign_in(self)
         if not on_loopback(self.halo_url):
             needs |= {
                 "halo_client_id": "Use the client id that Halo shows beside its API application.",

@@ -32,10 +32,17 @@ _CLOSING = """
 ## Needed without stand-ins
 
 `joinery up` starts a stand-in for each of Graph and Halo that has no address, takes its own loopback address as the public one, and makes the
-clientState by itself. Real ones need `JOINERY_GRAPH_URL` (`https://graph.microsoft.com`), `JOINERY_GRAPH_AUTHORITY`
-(`https://login.microsoftonline.com`), `JOINERY_GRAPH_TENANT`, `JOINERY_HALO_URL`, `JOINERY_PUBLIC_URL`, and the ids and secrets of both
-applications; the functions host also needs `JOINERY_CLIENT_STATE`. What is missing is said at the start, all at once, and by
-`joinery settings`.
+clientState by itself. Real ones need `JOINERY_CLOUD` (`global`; or both addresses, `JOINERY_GRAPH_URL` and `JOINERY_GRAPH_AUTHORITY`),
+`JOINERY_GRAPH_TENANT`, `JOINERY_HALO_URL`, `JOINERY_PUBLIC_URL`, and the ids and secrets of both applications; the functions host also needs
+`JOINERY_CLIENT_STATE`. What is missing is said at the start, all at once, and by `joinery settings`.
+
+## Signing in to Graph
+
+| `JOINERY_GRAPH_CREDENTIAL` | needs |
+| --- | --- |
+| `secret` | `JOINERY_GRAPH_CLIENT_ID`, `JOINERY_GRAPH_CLIENT_SECRET` |
+| `certificate` | `JOINERY_GRAPH_CLIENT_ID`, `JOINERY_GRAPH_CERTIFICATE`, and `JOINERY_GRAPH_CERTIFICATE_PASSWORD` where the file has one |
+| `managed-identity` | nothing; `AZURE_CLIENT_ID` where the identity was assigned by a user. Neither an id nor a secret to keep |
 
 The functions host reads `PYTHON_THREADPOOL_THREAD_COUNT` too; [the functions](functions.md) say why it is 16.
 

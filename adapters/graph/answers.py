@@ -95,13 +95,13 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(status=400, code="Directory_ExpiredPageToken", meaning=Meaning.LINK_EXPIRED, why="the page token is too old"),
     Answer(status=400, code="ValidationError", meaning=Meaning.NOT_NOW, why="our webhook did not answer the validation request in time"),
     Answer(
-        status=401, meaning=Meaning.NOT_NOW, why="a fresh token was not accepted; check the app registration, its consent and the cloud"
+        status=401, meaning=Meaning.REFUSED, why="a fresh token was not accepted; check the app registration, its consent and the cloud"
     ),
     Answer(
         status=401,
         code="InvalidAuthenticationToken",
-        meaning=Meaning.NOT_NOW,
-        why="a fresh token was not accepted; check tenant, consent and cloud",
+        meaning=Meaning.REFUSED,
+        why="a fresh token was not accepted; check the app registration, its consent and the cloud",
     ),
     Answer(status=403, meaning=Meaning.REFUSED, why="access is denied; check the app's permissions and the admin consent"),
     Answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import Protocol
 
@@ -42,11 +43,57 @@ _GRANTED = msgspec.json.Decoder(_Granted)
 _DENIED = msgspec.json.Decoder(_Denied)
 
 
-class ClientCredentials:
-    """``POST {authority}/{tenant}/oauth2/v2.0/token`` with a client secret. ``scope`` is the Graph root with ``/.default`` behind it.
+class CachedTokens(ABC):
+    """One token for all threads: one of them fetches while the others wait. One near its end is still handed out when no new one can be had."""
 
-    One thread fetches while the others wait for it. A token that is near its end is still handed out when no new one can be had.
-    """
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._token = ""
+        #: On the monotonic clock: from when on a new one is fetched, and when the token ends.
+        self._fresh_until = 0.0
+        self._good_until = 0.0
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections."""
+
+    @abstractmethod
+    def _grant(self, *, anew: bool) -> tuple[str, float]:
+        """A token and for how many seconds it is good. ``anew``: whatever others keep for us was not accepted. Raises TryLater or Refused."""
+
+    def token(self) -> str:
+        """A token that is good for some minutes yet. Raises TryLater, or Refused if the credentials are not accepted."""
+        with self._lock:
+            if not self._token or self._clock.monotonic() >= self._fresh_until:
+                try:
+                    self._fetch(anew=False)
+                except TryLater:
+                    if not self._token or self._clock.monotonic() >= self._good_until:
+                        raise
+            return self._token
+
+    def refresh(self, rejected: str | None = None) -> str:
+        """A new token. Several threads whose calls were refused together cause one fetch. Raises TryLater or Refused."""
+        with self._lock:
+            if rejected is None or rejected == self._token:
+                self._token = ""
+            if not self._token:
+                self._fetch(anew=True)
+            return self._token
+
+    def _fetch(self, *, anew: bool) -> None:
+        asked_at = self._clock.monotonic()
+        token, lifetime = self._grant(anew=anew)
+        if not token.isascii() or not token.isprintable() or not token:
+            raise TryLater("the token endpoint sent something that is no token")
+        self._token = token
+        self._good_until = asked_at + lifetime
+        self._fresh_until = self._good_until - min(MARGIN_MAX.total_seconds(), lifetime / 2)
+
+
+class ClientCredentials(CachedTokens):
+    """``POST {authority}/{tenant}/oauth2/v2.0/token`` with a client secret. ``scope`` is the Graph root with ``/.default`` behind it."""
 
     def __init__(
         self,
@@ -59,16 +106,11 @@ class ClientCredentials:
         transport: httpx.BaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
+        super().__init__(clock)
         self._url = f"{authority.rstrip('/')}/{tenant}/oauth2/v2.0/token"
         self._form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret, "scope": scope}
-        self._clock = clock or SystemClock()
         timeout = httpx.Timeout(8, connect=3)
         self._http = httpx.Client(transport=transport, verify=trusted(), timeout=timeout, trust_env=False, follow_redirects=False)
-        self._lock = threading.Lock()
-        self._token = ""
-        #: On the monotonic clock: from when on a new one is fetched, and when the token ends.
-        self._fresh_until = 0.0
-        self._good_until = 0.0
 
     def __repr__(self) -> str:
         return f"ClientCredentials({self._url!r}, client_secret=***)"
@@ -77,28 +119,7 @@ class ClientCredentials:
         """Close the connections."""
         self._http.close()
 
-    def token(self) -> str:
-        """A token that is good for some minutes yet. Raises TryLater, or Refused if the credentials are not accepted."""
-        with self._lock:
-            if not self._token or self._clock.monotonic() >= self._fresh_until:
-                try:
-                    self._fetch()
-                except TryLater:
-                    if not self._token or self._clock.monotonic() >= self._good_until:
-                        raise
-            return self._token
-
-    def refresh(self, rejected: str | None = None) -> str:
-        """A new token. Several threads whose calls were refused together cause one fetch. Raises TryLater or Refused."""
-        with self._lock:
-            if rejected is None or rejected == self._token:
-                self._token = ""
-            if not self._token:
-                self._fetch()
-            return self._token
-
-    def _fetch(self) -> None:
-        asked_at = self._clock.monotonic()
+    def _grant(self, *, anew: bool) -> tuple[str, float]:
         try:
             reply = self._http.post(self._url, data=self._form)
         except httpx.RequestError as error:
@@ -107,14 +128,9 @@ class ClientCredentials:
             raise self._denied(reply)
         try:
             granted = _GRANTED.decode(reply.content)
-            lifetime = float(granted.expires_in)
+            return granted.access_token, float(granted.expires_in)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise TryLater("the token endpoint sent something that is no token") from None
-        if not granted.access_token.isascii() or not granted.access_token.isprintable() or not granted.access_token:
-            raise TryLater("the token endpoint sent something that is no token")
-        self._token = granted.access_token
-        self._good_until = asked_at + lifetime
-        self._fresh_until = self._good_until - min(MARGIN_MAX.total_seconds(), lifetime / 2)
 
     def _denied(self, reply: httpx.Response) -> Exception:
         if reply.status_code in (408, 429) or reply.status_code >= 500:

@@ -10,6 +10,7 @@ from simulators.faults import FaultBook
 from simulators.graph.app import GraphApp, Switches
 from simulators.graph.delta import Delta
 from simulators.graph.directory import Directory
+from simulators.graph.identities import Certificates
 from simulators.graph.objects import Objects
 from simulators.graph.outbox import Outbox
 from simulators.graph.people import People
@@ -72,12 +73,14 @@ class PretendGraph:
             self._subscriptions.drop_expired()
             directory.purge_expired()
 
+        certificates = Certificates(state)
         objects = Objects(directory, renderer, tenant_id=tenant_id, tenant=tenant)
         app = GraphApp(
             state,
             clock,
             self.faults,
-            tokens=Tokens(seal, frozenset({tenant.lower(), tenant_id})),
+            tokens=Tokens(seal, frozenset({tenant.lower(), tenant_id}), certificates),
+            certificates=certificates,
             routes=_routes(
                 People(directory, renderer), Teams(directory, renderer), Things(directory, renderer), objects, self._subscriptions, delta
             ),

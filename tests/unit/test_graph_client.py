@@ -82,9 +82,9 @@ def test_a_401_is_answered_once_with_a_fresh_token() -> None:
     assert [request.headers["Authorization"] for request in wire.requests] == ["Bearer t-1", "Bearer t-2"]
 
 
-def test_a_second_401_is_for_later_and_says_what_to_check() -> None:
+def test_a_second_401_is_refused_and_says_what_to_check() -> None:
     wire = Wire(no(401, "InvalidAuthenticationToken"))
-    with pytest.raises(TryLater, match="consent"):
+    with pytest.raises(Refused, match="consent"):
         wire.client.read("GET", "/users", ANY)
     assert len(wire.requests) == 2
 

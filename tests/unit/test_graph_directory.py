@@ -265,7 +265,7 @@ def test_a_401_inside_the_batch_renews_the_token_once() -> None:
     assert isinstance(graph.directory.look(ANN, []), Person)
     assert graph.tokens.renewals == 1
     graph = looks({"status": 401, "body": None})
-    with pytest.raises(TryLater):
+    with pytest.raises(Refused):
         graph.directory.look(ANN, [])
     assert len(graph.calls) == 2
 

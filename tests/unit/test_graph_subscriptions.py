@@ -268,7 +268,7 @@ def test_a_401_brings_a_fresh_token_once(graph: Graph) -> None:
     assert len(graph.ensure()) == 2
     assert graph.tokens.number == 2
     graph.odd["GET", 3] = graph.odd["GET", 4] = graph.odd["GET", 1]
-    with pytest.raises(TryLater):
+    with pytest.raises(Refused):
         graph.ensure()
 
 

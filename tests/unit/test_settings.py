@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -229,3 +230,60 @@ def test_the_desks_webhook_needs_all_three_and_repeats_none() -> None:
         [finding] = refused.value.findings
         assert finding.place == place
         assert "sesame" not in str(finding)
+
+
+# --- which cloud, and how we sign in ---
+
+
+@pytest.mark.parametrize(
+    ("cloud", "graph", "login"),
+    [
+        ("global", "https://graph.microsoft.com", "https://login.microsoftonline.com"),
+        ("us-gov", "https://graph.microsoft.us", "https://login.microsoftonline.us"),
+        ("us-gov-dod", "https://dod-graph.microsoft.us", "https://login.microsoftonline.us"),
+        ("china", "https://microsoftgraph.chinacloudapi.cn", "https://login.chinacloudapi.cn"),
+    ],
+)
+def test_a_cloud_stands_for_the_addresses_of_graph_and_of_its_sign_in(cloud: str, graph: str, login: str) -> None:
+    settings = Settings.from_environment({"JOINERY_CLOUD": cloud})
+    assert (settings.graph_url, settings.graph_authority) == (graph, login)
+
+
+def test_an_address_that_is_given_wins_over_the_clouds() -> None:
+    settings = Settings.from_environment({"JOINERY_CLOUD": "us-gov", "JOINERY_GRAPH_URL": "https://graph.proxy.example"})
+    assert (settings.graph_url, settings.graph_authority) == ("https://graph.proxy.example", "https://login.microsoftonline.us")
+    settings = Settings.from_environment({"JOINERY_CLOUD": "us-gov"}, graph_url="http://127.0.0.1:7081")
+    assert settings.graph_url == "http://127.0.0.1:7081"
+    assert Settings.from_environment({}).graph_url == ""
+
+
+def test_a_cloud_or_a_way_to_sign_in_that_does_not_exist_is_a_finding() -> None:
+    wrong = {"JOINERY_CLOUD": "mars", "JOINERY_GRAPH_CREDENTIAL": "hope", "AZURE_CLIENT_ID": "my-identity"}
+    assert findings(wrong) == ["JOINERY_CLOUD", "JOINERY_GRAPH_CREDENTIAL", "AZURE_CLIENT_ID"]
+
+
+def test_a_certificate_needs_its_file_and_a_file_needs_that_way_to_sign_in(tmp_path: Path) -> None:
+    by_certificate = {"JOINERY_GRAPH_CREDENTIAL": "certificate"}
+    assert findings(by_certificate) == ["JOINERY_GRAPH_CERTIFICATE"]
+    assert findings(by_certificate | {"JOINERY_GRAPH_CERTIFICATE": str(tmp_path / "none.pem")}) == ["JOINERY_GRAPH_CERTIFICATE"]
+    (tmp_path / "key.pem").write_text("pem", encoding="utf-8")
+    named = {"JOINERY_GRAPH_CERTIFICATE": str(tmp_path / "key.pem"), "JOINERY_GRAPH_CERTIFICATE_PASSWORD": "pa55"}
+    assert "pa55" not in str(Settings.from_environment(by_certificate | named).shown())
+    assert findings(named) == ["JOINERY_GRAPH_CERTIFICATE", "JOINERY_GRAPH_CERTIFICATE_PASSWORD"]
+
+
+@pytest.mark.parametrize(
+    ("credential", "needed"),
+    [
+        ("secret", {"JOINERY_GRAPH_CLIENT_ID", "JOINERY_GRAPH_CLIENT_SECRET"}),
+        ("certificate", {"JOINERY_GRAPH_CLIENT_ID"}),
+        ("managed-identity", set()),
+    ],
+)
+def test_each_way_to_sign_in_needs_its_own_and_no_more(credential: str, needed: set[str], tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("pem", encoding="utf-8")
+    environ = {"JOINERY_CLOUD": "global", "JOINERY_GRAPH_CREDENTIAL": credential}
+    if credential == "certificate":
+        environ["JOINERY_GRAPH_CERTIFICATE"] = str(tmp_path / "key.pem")
+    missing = {finding.place for finding in Settings.from_environment(environ).missing() if "GRAPH" in finding.place}
+    assert missing == {"JOINERY_GRAPH_TENANT"} | needed
