@@ -16,6 +16,7 @@ from simulators.halo.members import ACTION, Doc
 from simulators.halo.query import body_rows, path_id
 from simulators.halo.tenant import Caller, Tenant, caller
 from simulators.halo.ticket_views import full
+from simulators.halo.trouble import rewritten
 from simulators.halo.values import both, read_date
 
 INTERNAL_NOTE = 7
@@ -47,7 +48,7 @@ def save(tenant: Tenant, who: Caller, row: Doc) -> Doc:
         before = tenant.row("actions", _key(ticket["id"], number))
         if before is None:
             raise not_found()
-        after = before | _content(row)
+        after = before | _content(tenant, row)
         tenant.put("actions", _key(ticket["id"], number), after)
         return after
     return _add(tenant, who, ticket, row)
@@ -56,7 +57,7 @@ def save(tenant: Tenant, who: Caller, row: Doc) -> Doc:
 def _add(tenant: Tenant, who: Caller, ticket: Doc, row: Doc) -> Doc:
     outcome_id, outcome, outcome_row = _outcome(tenant, row)
     private = outcome_id == INTERNAL_NOTE if row.get("hiddenfromuser") is None else row["hiddenfromuser"]
-    action: Doc = blank_action(tenant, who, ticket, outcome_id, outcome) | _content(row) | {"hiddenfromuser": private}
+    action: Doc = blank_action(tenant, who, ticket, outcome_id, outcome) | _content(tenant, row) | {"hiddenfromuser": private}
     status = row.get("new_status") or (outcome_row or {}).get("newstatus") or 0
     changes = {member: row[name] for name, member in _CARRIED.items() if row.get(name) not in (None, 0, -1, "")}
     if row.get("customfields"):
@@ -73,11 +74,14 @@ def _add(tenant: Tenant, who: Caller, ticket: Doc, row: Doc) -> Doc:
     return action
 
 
-def _content(row: Doc) -> Doc:
+def _content(tenant: Tenant, row: Doc) -> Doc:
     kept = {
         name: row[name] for name in ("hiddenfromuser", "important", "timetaken", "datetime", "private_note") if row.get(name) is not None
     }
-    return kept | both(row, "note", "note_html")
+    words = both(row, "note", "note_html")
+    if words and tenant.switches.rewrites_html:
+        words |= {"note_html": rewritten(words["note_html"])}
+    return kept | words
 
 
 def _outcome(tenant: Tenant, row: Doc) -> tuple[int, str, Mapping[str, Any] | None]:

@@ -14,7 +14,7 @@ from simulators.halo.listing import contains, ordered
 from simulators.halo.members import AGENT, Doc
 from simulators.halo.query import Query, body_rows, path_id
 from simulators.halo.roles import ADMINISTRATOR
-from simulators.halo.tenant import Caller, Tenant, caller, new_guid
+from simulators.halo.tenant import Caller, Tenant, caller, check_unknown_id, new_guid
 
 UNASSIGNED = 1
 _TEXTS = ("name", "firstname", "surname", "email", "initials", "jobtitle", "team", "ad", "activedirectory_dn", "third_party_guid", "colour")
@@ -29,8 +29,8 @@ def save(tenant: Tenant, who: Caller, row: Doc) -> Doc:
     """
     number = row.get("id") or 0
     before = tenant.row("agents", number) if number > 0 else None
-    if number > 0 and before is None and not tenant.switches.unknown_id_creates:
-        raise not_found()
+    if number > 0 and before is None:
+        check_unknown_id(tenant)
     if before is not None and (tenant.switches.write_ignored or tenant.fault("write_ignored")):
         return before
     stored = before or blank()

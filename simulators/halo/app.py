@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from simulators.clock import SimClock
 from simulators.door import Door
 from simulators.faults import FaultBook
-from simulators.halo import actions, agents, approval_routes, audit, auth, reference_data, ticket_routes, users, webhooks
+from simulators.halo import actions, agents, approval_routes, audit, auth, reference_data, ticket_routes, trouble, users, webhooks
 from simulators.halo.delivery import WebhookDelivery
 from simulators.halo.errors import HaloError, forbidden
 from simulators.halo.http import error_answer, query
@@ -31,7 +31,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Faults beyond those of every stand-in.
-FAULTS = frozenset({"index_lag", "drop_webhook", "duplicate_webhook", "role_change_ignored", "write_ignored", "approval_ignored"})
+FAULTS = frozenset(
+    {
+        "index_lag",
+        "filter_ignored",
+        "page_repeated",
+        "wrong_count",
+        "token_revoked",
+        "drop_webhook",
+        "duplicate_webhook",
+        "late_webhook",
+        "reorder_webhook",
+        "role_change_ignored",
+        "write_ignored",
+        "approval_ignored",
+    }
+)
 #: Bodies larger than this are 413.
 _LARGEST_BODY = 16 * 1024 * 1024
 _OPEN = ("/auth/token", "/api/authinfo", "/api/instanceinfo", "/_switches")
@@ -126,6 +141,7 @@ def _app(tenant: Tenant) -> Flask:
         _check_scope(request.path, request.method)
         webhooks.check_allowed(request.path)
         check_published(tenant, query())
+        g.query = trouble.misread(tenant, query())
 
     @app.errorhandler(HaloError)
     def on_refusal(error: HaloError) -> Response:
@@ -158,6 +174,7 @@ def _app(tenant: Tenant) -> Flask:
 
     for module in (auth, ticket_routes, actions, approval_routes, users, agents, reference_data, webhooks, audit):
         module.add_routes(app, tenant)
+    trouble.add_habits(app, tenant)
     return app
 
 

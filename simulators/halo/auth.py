@@ -55,7 +55,7 @@ def add_routes(app: Flask, tenant: Tenant) -> None:
 
     @app.post("/auth/token")
     def token() -> Response:
-        if (request.form.get("tenant") or request.args.get("tenant") or TENANT).lower() != TENANT:
+        if not _is_addressed(tenant):
             raise HaloError(500)
         client, secret = _client_credentials()
         count_call(tenant, client or "local")
@@ -88,7 +88,7 @@ def authenticate(tenant: Tenant) -> Caller:
     """Who calls, from the Bearer token. 401 when it is missing, forged, expired, or its person may not sign in any more."""
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     claims = _read(tenant, token.strip()) if kind.lower() == "bearer" else None
-    if claims is None or claims["exp"] <= time.time():
+    if claims is None or claims["exp"] <= time.time() or _is_revoked(tenant, claims["jti"]):
         raise HaloError(401, headers={"WWW-Authenticate": "Bearer"})
     scopes = frozenset(claims["scope"].split())
     if claims["kind"] == "user":
@@ -100,6 +100,21 @@ def authenticate(tenant: Tenant) -> Caller:
     if agent is None or agent["isdisabled"]:
         raise HaloError(401, headers={"WWW-Authenticate": "Bearer"})
     return Caller(client=claims["client"], kind=claims["kind"], agent_id=claims["id"], name=agent["name"], scopes=scopes)
+
+
+def _is_addressed(tenant: Tenant) -> bool:
+    """Whether a token request names this tenant where it has to."""
+    said = {"query": request.args.get("tenant"), "form": request.form.get("tenant")}
+    named = [said[place] or "" for place in said if tenant.switches.tenant_in in ("anywhere", place)]
+    optional = tenant.switches.tenant_in == "anywhere"
+    return next((name for name in named if name), TENANT if optional else "").lower() == TENANT
+
+
+def _is_revoked(tenant: Tenant, token: str) -> bool:
+    """Whether this token counts no more; the fault `token_revoked` ends the one that it meets, for good."""
+    if tenant.fault("token_revoked"):
+        tenant.revoked.add(token)
+    return token in tenant.revoked
 
 
 def _client_credentials() -> tuple[str, str | None]:

@@ -29,6 +29,8 @@ CATALOGUE = {
 }
 #: The `type` and `delivery_method` that make a notification row a webhook's subscription.
 _WEBHOOK_TYPE, _WEBHOOK_METHOD = -2, 6
+#: Seconds for which a delivery waits to be overtaken.
+_HELD_AT_MOST = 5.0
 
 
 def happened(tenant: Tenant, who: Caller, number: int, ticket: Mapping[str, Any]) -> None:
@@ -38,21 +40,30 @@ def happened(tenant: Tenant, who: Caller, number: int, ticket: Mapping[str, Any]
         subscribed = row["eventno"] == number and row["type"] == _WEBHOOK_TYPE and row["delivery_method"] == _WEBHOOK_METHOD
         if not subscribed or webhook is None or not webhook["active"] or not _holds(row["conditions"], ticket):
             continue
-        delivery = tenant.next_id("outbox")
-        tenant.put(
-            "outbox",
-            delivery,
-            {
-                "id": delivery,
-                "webhook_id": webhook["id"],
-                "notification_id": row["id"],
-                "entity_id": ticket["id"],
-                "created": tenant.clock.now().timestamp(),
-                "due": tenant.clock.now().timestamp(),
-                "tries": 0,
-                "body": _body(tenant, who, number, row, ticket),
-            },
-        )
+        now = tenant.clock.now().timestamp()
+        late = tenant.faults.take_kind("late_webhook")
+        waits = next((one for one in tenant.rows("outbox") if one.get("held") and one["webhook_id"] == webhook["id"]), None)
+        held = waits is None and tenant.faults.take_kind("reorder_webhook") is not None
+        delivery = {
+            "webhook_id": webhook["id"],
+            "notification_id": row["id"],
+            "entity_id": ticket["id"],
+            "created": now,
+            "due": now + (late.delay if late else _HELD_AT_MOST if held else 0),
+            "held": held,
+            "tries": 0,
+            "body": _body(tenant, who, number, row, ticket),
+        }
+        _queue(tenant, delivery)
+        if waits is not None:
+            # The one that was held back goes behind the one that overtook it.
+            tenant.drop("outbox", waits["id"])
+            _queue(tenant, {**waits, "held": False, "due": delivery["due"]})
+
+
+def _queue(tenant: Tenant, delivery: Mapping[str, Any]) -> None:
+    number = tenant.next_id("outbox")
+    tenant.put("outbox", number, {**delivery, "id": number})
 
 
 def _holds(conditions: list[Mapping[str, Any]], ticket: Mapping[str, Any]) -> bool:

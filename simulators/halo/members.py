@@ -49,7 +49,7 @@ _APPROVAL_START = (
 )
 TICKET = _shape(
     ints="id tickettype_id status_id priority_id sla_id impact urgency categoryid_1 categoryid_2 categoryid_3 categoryid_4 client_id site_id "
-    "user_id agent_id team_id parent_id template_id child_template_id third_party_id workflow_id workflow_step impactlevel risklevel _importid "
+    "user_id agent_id team_id parent_id template_id child_template_id third_party_id workflow_id workflow_step impactlevel risklevel merged_into_id _importid "
     + _APPROVAL_START,
     flags="flagged dontcreatechild donotapplytemplateintheapi dont_do_rules dont_do_databaselookups _dont_fire_automations _novalidate "
     "_validate_only _validate_form _validate_updates _forcereassign _isimport _recover",

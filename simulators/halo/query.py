@@ -7,7 +7,7 @@ name. A POST body is an array of objects; anything but JSON is 415, a bare objec
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,10 @@ class Query:
         self._values: dict[str, list[str]] = {}
         for name, value in pairs:
             self._values.setdefault(name.lower(), []).append(value)
+
+    def only(self, wanted: Callable[[str], bool]) -> Query:
+        """The same without the parameters that are not wanted."""
+        return Query((name, value) for name, values in self._values.items() if wanted(name) for value in values)
 
     def names(self) -> list[str]:
         """The parameters that were sent, in lower case."""

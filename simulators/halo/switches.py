@@ -8,6 +8,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 RolesMode = Literal["replace", "add", "ignore"]
 AgentEnvelope = Literal["results", "bare"]
+UnknownId = Literal["not_found", "refused", "creates"]
+TenantIn = Literal["anywhere", "query", "form"]
+UtcOffset = Literal[-480, -300, 0, 60, 330, 600]
 WebhookPayload = Literal["objects", "keys"]
 Strict = Literal["ours", "everybody", "nobody"]
 
@@ -24,8 +27,8 @@ class Switches:
     agent_licences: int | None = None
     #: Whether `advanced_search` on users may name `azureoid`; white-listed on some tenants only.
     azureoid_searchable: bool = True
-    #: An update with an unknown id makes a new object instead of answering 404.
-    unknown_id_creates: bool = False
+    #: What an update with an unknown id does: 404, a 400, or a new object.
+    unknown_id: UnknownId = "not_found"
     #: `result` of an approval row that waits is null instead of 0.
     pending_is_null: bool = False
     #: Every write to an existing ticket, user or agent answers 200 with the old object and changes nothing.
@@ -38,8 +41,14 @@ class Switches:
     retry_after: bool = False
     #: Clients that the rate limit counts.
     limited_clients: tuple[str, ...] = ("joinery",)
+    #: Where a token request has to name the tenant; anywhere: in the query, in the form or not at all.
+    tenant_in: TenantIn = "anywhere"
     #: Seconds a token is good for.
     token_lifetime: int = 3600
+    #: Minutes east of UTC, for a tenant that shows dates in its own time instead of UTC.
+    utc_offset: UtcOffset = 0
+    #: Whether the HTML of a note is written anew on its way in.
+    rewrites_html: bool = False
     #: What a webhook posts: keys only, or the ticket and who did it as well. Halo has both kinds, and names for them are not published.
     webhook_payload: WebhookPayload = "objects"
     #: Tries per webhook delivery, with growing pauses; Halo documents none beyond the first.

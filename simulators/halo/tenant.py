@@ -12,6 +12,7 @@ from flask import g, has_request_context, request
 
 from simulators.clock import SimClock
 from simulators.faults import FaultBook, FaultRule
+from simulators.halo.errors import not_found, refused
 from simulators.halo.members import Doc
 from simulators.halo.switches import Switches
 from simulators.halo.values import halo_date
@@ -51,6 +52,9 @@ class Tenant:
     switches: Switches
     #: Call times per client within the rolling window.
     windows: dict[str, list[datetime]] = field(default_factory=dict)
+
+    #: Ids of tokens that were revoked before their time.
+    revoked: set[str] = field(default_factory=set)
 
     def now(self) -> str:
         """Now, as Halo writes it."""
@@ -92,6 +96,14 @@ class Tenant:
     def fault(self, kind: str) -> FaultRule | None:
         """A rule of this kind that strikes the present request, counted as used."""
         return self.faults.take_kind(kind, request.method, request.path) if has_request_context() else None
+
+
+def check_unknown_id(tenant: Tenant) -> None:
+    """Refuse an update of what is not there, unless a switch says that it makes something new."""
+    if tenant.switches.unknown_id == "not_found":
+        raise not_found()
+    if tenant.switches.unknown_id == "refused":
+        raise refused("Object reference not set to an instance of an object.")
 
 
 def new_guid() -> str:

@@ -10,7 +10,7 @@ from simulators.halo import audit, customfields, events, todo
 from simulators.halo.agents import UNASSIGNED
 from simulators.halo.errors import not_found, refused
 from simulators.halo.members import Doc, words
-from simulators.halo.tenant import Caller, Tenant, new_guid
+from simulators.halo.tenant import Caller, Tenant, check_unknown_id, new_guid
 from simulators.halo.values import UNSET_DATE, both, halo_date
 
 _FIRST_STATUS = 1
@@ -29,7 +29,7 @@ _STORED = frozenset(
         "summary tickettype_id priority_id sla_id impact urgency categoryid_1 categoryid_2 categoryid_3 categoryid_4 category_1 category_2 category_3 "
         "category_4 agent_id team template_id third_party_id third_party_id_string third_party_call_id client_reference supplier_reference reference "
         "matching_value reportedby justification impactlevel impactdescription risklevel riskdescription backoutplan communicationplan testplan "
-        "closure_note flagged dateoccurred startdate targetdate deadlinedate planneddate planneddateend workflow_id workflow_step"
+        "closure_note flagged merged_into_id dateoccurred startdate targetdate deadlinedate planneddate planneddateend workflow_id workflow_step"
     )
 )
 #: Dates that a null or a sentinel date takes away; elsewhere null means "not sent".
@@ -46,8 +46,8 @@ def save(tenant: Tenant, who: Caller, row: Doc) -> Doc:
     """
     number = row.get("id") or 0
     before = tenant.row("tickets", number) if number > 0 else None
-    if number > 0 and before is None and not tenant.switches.unknown_id_creates:
-        raise not_found()
+    if number > 0 and before is None:
+        check_unknown_id(tenant)
     if before is not None and before["deleted"] and not row.get("_recover"):
         raise not_found()
     if before is not None and (tenant.switches.write_ignored or tenant.fault("write_ignored")):

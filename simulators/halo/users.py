@@ -13,7 +13,7 @@ from simulators.halo.http import answer, apply, query
 from simulators.halo.listing import advanced, contains, holds, ordered, page
 from simulators.halo.members import USER, Doc, words
 from simulators.halo.query import Query, body_rows, path_id
-from simulators.halo.tenant import Caller, Tenant, caller, new_guid
+from simulators.halo.tenant import Caller, Tenant, caller, check_unknown_id, new_guid
 
 GENERAL_USER = "General User"
 _TEXTS = words(
@@ -39,8 +39,8 @@ def save(tenant: Tenant, who: Caller, row: Doc) -> Doc:
     """Create a user, or merge into the one with the id. 404 for an unknown id, 400 without a name or with an unknown site."""
     number = row.get("id") or 0
     before = tenant.row("users", number) if number > 0 else None
-    if number > 0 and before is None and not tenant.switches.unknown_id_creates:
-        raise not_found()
+    if number > 0 and before is None:
+        check_unknown_id(tenant)
     if before is not None and (tenant.switches.write_ignored or tenant.fault("write_ignored")):
         return before
     after = {

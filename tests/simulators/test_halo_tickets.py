@@ -112,7 +112,7 @@ def test_unknown_members_and_parameters_are_ignored(http):
 
 def test_an_update_with_an_unknown_id_is_a_404_or_creates_by_switch(http):
     assert http.post("/api/Tickets", json=[{"id": 777, "summary": "x"}]).status_code == 404
-    http.put("/_switches", json={"unknown_id_creates": True})
+    http.put("/_switches", json={"unknown_id": "creates"})
     created = http.post("/api/Tickets", json=[{"id": 777, "summary": "x"}])
     assert (created.status_code, listed(http)) == (201, [created.json()["id"]])
 

@@ -11,6 +11,8 @@ from joinery.serving import serve
 from simulators.clock import SimClock
 from simulators.halo import create_halo, sign_in
 
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
 
 class Receiver:
     """A little web server that remembers what was posted to it."""
@@ -256,3 +258,46 @@ def test_a_restart_goes_on_in_the_same_world(tmp_path):
     assert http.get("/api/Users").json()["record_count"] == 4, "reference data is seeded once"
     again.stop()
     again.stop()
+
+
+def told_of(receiver, clock, halo, after=0.0):
+    """The statuses that were posted by now, in their order, once so much time has passed."""
+    clock.advance(timedelta(seconds=after))
+    halo.deliver_due()
+    return [body["ticket"]["status_id"] for _, body in receiver.posts]
+
+
+def troubled(receiver, **fault):
+    """A halo on a clock that stands, with a ticket and a webhook for its statuses; the ticket goes to status 2 under a fault."""
+    clock = SimClock(NOON, frozen=True)
+    halo = create_halo(clock=clock)
+    http = sign_in(halo)
+    subscribe(http, receiver.url, 76)
+    ticket = make(http)["id"]
+    http.put("/_faults", json=[fault]).raise_for_status()
+    http.post("/api/Tickets", json=[{"id": ticket, "status_id": 2}])
+    return clock, halo, http, ticket
+
+
+@pytest.mark.servers
+def test_a_late_webhook_tells_what_was_then_though_the_ticket_has_changed_again(receiver):
+    clock, halo, http, ticket = troubled(receiver, fault="late_webhook", delay=60)
+    assert told_of(receiver, clock, halo) == []
+    http.post("/api/Tickets", json=[{"id": ticket, "status_id": 3}])
+    assert told_of(receiver, clock, halo) == [3]
+    assert told_of(receiver, clock, halo, after=61) == [3, 2]
+    assert http.get(f"/api/Tickets/{ticket}").json()["status_id"] == 3
+
+
+@pytest.mark.servers
+def test_a_reordered_webhook_comes_after_the_next_one(receiver):
+    clock, halo, http, ticket = troubled(receiver, fault="reorder_webhook")
+    assert told_of(receiver, clock, halo) == []
+    http.post("/api/Tickets", json=[{"id": ticket, "status_id": 3}])
+    assert told_of(receiver, clock, halo) == [3, 2]
+
+
+@pytest.mark.servers
+def test_a_reordered_webhook_that_nothing_follows_comes_a_little_later_by_itself(receiver):
+    clock, halo, *_ = troubled(receiver, fault="reorder_webhook")
+    assert (told_of(receiver, clock, halo), told_of(receiver, clock, halo, after=6)) == ([], [2])

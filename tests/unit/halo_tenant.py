@@ -66,6 +66,7 @@ class Halo:
             transport=httpx.MockTransport(self._send),
             clock=self.clock,
             profile=self.profile,
+            sleep=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),
         )
         return HaloServiceDesk(self.client, policy or DeskPolicy(), deployment="local", search_lag=timedelta(seconds=2), **options)
 
