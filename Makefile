@@ -32,13 +32,20 @@ $(VENV)/.functions: tests/functions/requirements.txt | $(VENV)/.dev
 		-r tests/functions/requirements.txt
 	@touch $@
 
+# A client for Halo's API that somebody else wrote, in a folder of its own: a test runs it as a program, and nothing of ours imports it.
+$(VENV)/.halopsa: tests/halopsa/requirements.txt | $(VENV)/.dev
+	rm -rf $(VENV)/halopsa
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target $(VENV)/halopsa \
+		-r tests/halopsa/requirements.txt
+	@touch $@
+
 run: $(VENV)/.runtime  ## everything on this machine, with a first day played before your eyes
 	@$(BIN)/joinery up
 
 demo: $(VENV)/.runtime  ## the same at full speed in a temporary folder, with a table of what was verified
 	@$(BIN)/joinery demo
 
-test: $(VENV)/.dev $(VENV)/.azurite $(VENV)/.functions  ## all tests
+test: $(VENV)/.dev $(VENV)/.azurite $(VENV)/.functions $(VENV)/.halopsa  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 quick: $(VENV)/.dev  ## the tests that start no server and no process
@@ -53,7 +60,7 @@ format: $(VENV)/.dev  ## let ruff put things in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-campaign: $(VENV)/.dev $(VENV)/.azurite $(VENV)/.functions  ## the long fault campaigns: many kills, every crash point
+campaign: $(VENV)/.dev $(VENV)/.azurite $(VENV)/.functions $(VENV)/.halopsa  ## the long fault campaigns: many kills, every crash point
 	JOINERY_CAMPAIGN=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --timeout 2400 tests/acceptance tests/crash
 	$(BIN)/python -m tests.simulation --seeds 0..9999 --jobs 2
 

@@ -197,18 +197,10 @@ def halo_of(settings: Settings, clock: Clock, budget: CallBudget | None) -> Halo
     """A client of the desk; whoever asked closes it."""
     from adapters.halo.client import HaloClient
 
-    root = settings.halo_url.rstrip("/")
-    return HaloClient(
-        f"{root}/api",
-        settings.halo_auth_url or f"{root}/auth",
-        settings.halo_client_id,
-        settings.halo_client_secret.reveal(),
-        tenant=settings.halo_tenant,
-        scope=settings.halo_scope,
-        clock=clock,
-        budget=budget,
-        profile=profile_of(settings),
-    )
+    root, profile = settings.halo_url.rstrip("/"), profile_of(settings)
+    auth, client_id, secret = settings.halo_auth_url or f"{root}/auth", settings.halo_client_id, settings.halo_client_secret.reveal()
+    tenant, scope = settings.halo_tenant, settings.halo_scope
+    return HaloClient(f"{root}/api", auth, client_id, secret, tenant, scope, clock=clock, budget=budget, profile=profile)
 
 
 def graph_of(settings: Settings, clock: Clock) -> tuple[str, CachedTokens, GraphClient]:

@@ -34,7 +34,7 @@ def _running(made: Azurite) -> Iterator[Azurite]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A skip is a dot among dots; these are said aloud."""
     skipped = [str(one.longrepr) for one in terminalreporter.stats.get("skipped", [])]
-    for why in (not_run.AZURITE, not_run.FUNCTIONS):
+    for why in (not_run.AZURITE, not_run.FUNCTIONS, not_run.HALOPSA):
         if count := sum(why in one for one in skipped):
             terminalreporter.section(f"{count} tests did not run", sep="!", yellow=True, bold=True)
             terminalreporter.line(why, yellow=True, bold=True)

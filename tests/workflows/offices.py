@@ -11,6 +11,7 @@ from adapters.halo.client import HaloClient
 from adapters.halo.desk import HaloServiceDesk
 from joinery.domain.person import Manager
 from joinery.engine.memory import FakeClock
+from joinery.serving import serve
 from joinery.testing import World, everyone, person
 from simulators.clock import SimClock
 from simulators.halo import create_halo, sign_in
@@ -37,19 +38,16 @@ class SameClock(SimClock):
 class Office:
     """Directory, store and queue in memory, and a Halo over its wire. Ada works for Bob, whom nobody has made a user."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, served: bool = False) -> None:
+        """``served``: over sockets, for whoever is to visit the same Halo."""
         self.world = World(everyone())
         self.halo = create_halo(None, SameClock(self.world.clock))
         self.http = sign_in(self.halo)
-        client = HaloClient(
-            "http://halo.test/api",
-            "http://halo.test/auth",
-            "joinery",
-            "local",
-            transport=httpx.WSGITransport(app=self.halo.wsgi),
-            clock=self.world.clock,
-        )
-        desk: Any = HaloServiceDesk(client, self.world.policy.desk, deployment="test", search_lag=timedelta(seconds=2))
+        self.server = serve(self.halo.wsgi) if served else None
+        url = self.server.url if self.server else "http://halo.test"
+        transport = None if self.server else httpx.WSGITransport(app=self.halo.wsgi)
+        self.client = HaloClient(f"{url}/api", f"{url}/auth", "joinery", "local", transport=transport, clock=self.world.clock)
+        desk: Any = HaloServiceDesk(self.client, self.world.policy.desk, deployment="test", search_lag=timedelta(seconds=2))
         self.world.desk = desk
         self.world.restart()
         for someone in (BOB, ADA):
