@@ -51,10 +51,11 @@ test: $(VENV)/.dev $(VENV)/.azurite $(VENV)/.functions $(VENV)/.halopsa  ## all 
 quick: $(VENV)/.dev  ## the tests that start no server and no process
 	$(BIN)/python -m pytest -n 2 -m "not servers"
 
-check: $(VENV)/.dev  ## lint, formatting, types
+check: $(VENV)/.dev  ## lint, formatting, types, and that infra/ agrees with the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=scripts $(BIN)/python -m check_infra
 
 format: $(VENV)/.dev  ## let ruff put things in order
 	$(BIN)/ruff check --fix .

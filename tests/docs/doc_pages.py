@@ -25,7 +25,7 @@ class Block:
 
 def pages() -> list[Path]:
     """Every Markdown page of the repository that people are meant to read."""
-    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "infra").glob("*.md")])
 
 
 def name(page: Path) -> str:

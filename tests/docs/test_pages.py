@@ -22,7 +22,7 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
 #: What looks like a path of this repository in running text.
 _PATH = re.compile(
-    r"(?:joinery|adapters|simulators|workflows|config|tests|docs|scripts|benchmarks)/[\w./-]*\w(?:/)?|[\w-]+\.(?:py|toml|json|md)"
+    r"(?:joinery|adapters|simulators|workflows|config|tests|docs|scripts|benchmarks|infra)/[\w./-]*\w(?:/)?|[\w-]+\.(?:py|toml|json|md)"
 )
 #: Files that the text names and that a reader makes.
 _NOT_OURS = {"tests/workflows/test_induction.py", "check.py", "stand-ins.json"}

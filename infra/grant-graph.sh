@@ -1,0 +1,60 @@
+#!/bin/sh
+# Gives an identity what Joinery reads in Microsoft Graph. What it has already is left alone. Needs the Entra role Privileged Role Administrator.
+#   infra/grant-graph.sh                        to the app's own identity: read users and groups
+#   infra/grant-graph.sh --remove-members       and end memberships, for policies that say on_refusal = "remove"
+#   infra/grant-graph.sh --to PRINCIPAL_ID      to another service principal, by its object id
+#   infra/grant-graph.sh --revoke               takes all of it away again
+set -eu
+. "$(dirname "$0")/env.sh"
+
+# Names and ids of application permissions: "permissions-reference".
+grants='
+User.Read.All df021288-bdef-4463-88db-98f22de89214
+Group.Read.All 5b567255-7703-4780-807c-7be8301ae99b
+'
+members='
+GroupMember.ReadWrite.All dbaae8cf-10b5-4b86-a4a1-f871c94c6695
+'
+principal=${IDENTITY_PRINCIPAL_ID:-}
+revoke=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --remove-members) grants=$grants$members ;;
+    --revoke) revoke=yes grants=$grants$members ;;
+    --to)
+        principal=${2:?--to needs the object id of a service principal}
+        shift
+        ;;
+    *)
+        sed -n '2,6s/^# //p' "$0" >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+
+case ${JOINERY_CLOUD:-global} in
+us-gov) root=https://graph.microsoft.us ;;
+us-gov-dod) root=https://dod-graph.microsoft.us ;;
+china) root=https://microsoftgraph.chinacloudapi.cn ;;
+*) root=https://graph.microsoft.com ;;
+esac
+# The tenant's own principal of Microsoft Graph.
+graph=$(az ad sp show --id 00000003-0000-0000-c000-000000000000 --query id --output tsv)
+url="$root/v1.0/servicePrincipals/$principal/appRoleAssignments"
+held=$(az rest --method get --url "$url" --query 'value[].[appRoleId, id]' --output tsv)
+
+echo "$grants" | while read -r name role; do
+    [ -n "$name" ] || continue
+    assignment=$(echo "$held" | awk -v role="$role" '$1 == role { print $2 }')
+    if [ -n "$revoke" ]; then
+        [ -z "$assignment" ] || az rest --method delete --url "$url/$assignment" --output none
+        echo "graph: $name is not granted"
+    elif [ -n "$assignment" ]; then
+        echo "graph: $name was granted already"
+    else
+        body="{\"principalId\": \"$principal\", \"resourceId\": \"$graph\", \"appRoleId\": \"$role\"}"
+        az rest --method post --url "$url" --headers Content-Type=application/json --body "$body" --output none
+        echo "graph: $name is granted"
+    fi
+done
