@@ -92,6 +92,8 @@ class Door:
         given = run(self._wsgi, environ)
         if rule.fault == "lost_response":
             raise ConnectionDropped
+        if rule.fault == "done_status":
+            return answer(rule.status, rule.body, rule.headers.items())
         return given
 
     def _own(self, path: str, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

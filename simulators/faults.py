@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 #: Faults of the door itself, the same on each stand-in.
-COMMON_FAULTS = frozenset({"lost_response", "lost_request", "lands_late", "status", "slow", "throttle"})
+COMMON_FAULTS = frozenset({"lost_response", "lost_request", "lands_late", "status", "done_status", "slow", "throttle"})
 
 RULE_KEYS = (
     "match",
@@ -105,7 +105,7 @@ class FaultRule:
             "seed": self.seed,
             "delay": self.delay,
         }
-        if self.fault == "status":
+        if self.fault in ("status", "done_status", "item_status"):
             row |= {"status": self.status, "headers": dict(self.headers), "body": self.body}
         if self.retry_after is not None:
             row["retry_after"] = self.retry_after

@@ -20,6 +20,8 @@ from joinery.errors import OutcomeUnknown, Refused, TryLater
 #: A pause longer than this is a mistake or an attack: an hour later we may as well ask.
 RETRY_AFTER_MAX = timedelta(hours=1)
 
+#: Seconds before the second try where the answer names no pause, doubled each time: after trouble on the way, and after a 429.
+PAUSE_INITIAL, PAUSE_THROTTLED = 0.2, 1.0
 #: How much of Graph's own sentence goes into ours, in characters.
 MESSAGE_MAX = 200
 
@@ -56,6 +58,10 @@ class Meaning(Enum):
 
 class Passing(TryLater):
     """Trouble that often passes within seconds: reads are repeated inside their own deadline."""
+
+
+class Throttled(Passing):
+    """We ask too much. Whatever is refused counts as asked ("throttling"), so the pauses are longer than after a hiccup."""
 
 
 class NotThere(Refused):
@@ -213,7 +219,9 @@ def _error(row: Answer, text: str, asking: Asking, after: timedelta | None) -> E
         return LinkExpired(text)
     if asking is Asking.WRITE and meaning in (Meaning.BROKEN, Meaning.HICCUP):
         return OutcomeUnknown(text)
-    if meaning in (Meaning.BUSY, Meaning.HICCUP):
+    if meaning is Meaning.BUSY:
+        return Throttled(text, after=after)
+    if meaning is Meaning.HICCUP:
         return Passing(text, after=after)
     if meaning in (Meaning.NOT_NOW, Meaning.BROKEN):
         return TryLater(text, after=after)
@@ -224,6 +232,14 @@ def _error(row: Answer, text: str, asking: Asking, after: timedelta | None) -> E
     if meaning is Meaning.CONFLICT:
         return AlreadyThere(text)
     return Refused(text)
+
+
+def pause_before(attempt: int, error: TryLater) -> float:
+    """Seconds to wait before the try after ``attempt`` (from 1): what the answer asks for, or growing pauses of our own."""
+    first = PAUSE_THROTTLED if isinstance(error, Throttled) else PAUSE_INITIAL
+    if error.after is not None:
+        return max(error.after.total_seconds(), PAUSE_INITIAL)
+    return float(first * 2 ** (attempt - 1))
 
 
 def retry_after(headers: Mapping[str, object], now: datetime) -> timedelta | None:

@@ -1,4 +1,7 @@
-"""Several reads in one ``$batch`` call ("json-batching"): at most 20 items, each with its own status, in any order."""
+"""Several reads in one ``$batch`` call ("json-batching"): at most 20 items, each with its own status, in any order.
+
+Each item is throttled alone, so those that were are asked again, alone, within the time that one call has.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from typing import TypeVar
 
 import msgspec
 
-from adapters.graph.answers import Asking, error_for, error_text, retry_after
-from adapters.graph.client import GraphClient
+from adapters.graph.answers import Asking, Passing, error_for, error_text, pause_before, retry_after
+from adapters.graph.client import ATTEMPTS_MAX, GraphClient
 from joinery.engine.ports import Clock
 from joinery.errors import TryLater
 
@@ -39,13 +42,19 @@ class ItemAnswer:
 
     def decode(self, decoder: msgspec.json.Decoder[Decoded], clock: Clock) -> Decoded:
         """The content of a good answer. Raises the error that a bad one becomes, NotThere among them, or TryLater if it is unreadable."""
-        if not 200 <= self.status < 300:
-            code, message = error_text(self.body)
-            raise error_for(self.status, code, message, asking=Asking.READ, after=retry_after(self.headers, clock.now()))
+        if (error := self.error(clock)) is not None:
+            raise error
         try:
             return decoder.decode(self.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise TryLater(f"Graph's answer to an item of a batch cannot be understood ({type(error).__name__})") from None
+
+    def error(self, clock: Clock) -> Exception | None:
+        """What a bad answer becomes; None for a good one."""
+        if 200 <= self.status < 300:
+            return None
+        code, message = error_text(self.body)
+        return error_for(self.status, code, message, asking=Asking.READ, after=retry_after(self.headers, clock.now()))
 
 
 class _WireAnswer(msgspec.Struct):
@@ -62,8 +71,8 @@ class _WireAnswers(msgspec.Struct):
 _ANSWERS = msgspec.json.Decoder(_WireAnswers)
 
 
-def ask(client: GraphClient, items: Sequence[Item]) -> dict[str, ItemAnswer]:
-    """Send the items in one call and return the answer of each by id.
+def ask(client: GraphClient, items: Sequence[Item], clock: Clock) -> dict[str, ItemAnswer]:
+    """Send the items in one call and return the answer of each by id; those in trouble that passes are asked again.
 
     Raises:
         TryLater: the batch as a whole was not answered, or not every item was.
@@ -71,17 +80,24 @@ def ask(client: GraphClient, items: Sequence[Item]) -> dict[str, ItemAnswer]:
     """
     if len(items) > ITEMS_MAX:
         raise ValueError(f"a batch holds at most {ITEMS_MAX} requests, not {len(items)}")
-    answers = _ask_once(client, items)
+    ends_at = client.until()
+    answers = _ask_once(client, items, ends_at)
     if any(answer.status == 401 for answer in answers.values()):
         # The gateway let the token in and the directory behind it did not: a revoked token looks like this.
         client.renew_token()
-        answers = _ask_once(client, items)
+        answers = _ask_once(client, items, ends_at)
+    for attempt in range(1, ATTEMPTS_MAX):
+        errors = {item.id: answers[item.id].error(clock) for item in items}
+        pauses = {name: pause_before(attempt, error) for name, error in errors.items() if isinstance(error, Passing)}
+        if not pauses or not client.rest(max(pauses.values()), ends_at):
+            break
+        answers |= _ask_once(client, [item for item in items if item.id in pauses], ends_at)
     return answers
 
 
-def _ask_once(client: GraphClient, items: Sequence[Item]) -> dict[str, ItemAnswer]:
+def _ask_once(client: GraphClient, items: Sequence[Item], ends_at: float) -> dict[str, ItemAnswer]:
     body = {"requests": [_wire(item) for item in items]}
-    reply = client.read("POST", "/$batch", _ANSWERS, body=body)
+    reply = client.read("POST", "/$batch", _ANSWERS, body=body, deadline=client.left(ends_at))
     answers = {
         answer.id.lower(): ItemAnswer(status=answer.status, body=bytes(answer.body), headers=answer.headers or {})
         for answer in reply.responses

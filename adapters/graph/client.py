@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import tenacity
 
-from adapters.graph.answers import Asking, Passing, error_for, error_text, retry_after
+from adapters.graph.answers import Asking, Passing, error_for, error_text, pause_before, retry_after
 from adapters.graph.token import TokenSource
 from adapters.system import SystemClock, trusted
 from joinery.engine.ports import Clock
@@ -30,8 +30,6 @@ CONNECT_MAX = 3.0
 BODY_BYTES_MAX = 32 * 1024 * 1024
 #: How often a read is tried within its deadline.
 ATTEMPTS_MAX = 4
-#: Seconds before the second try where the answer names no pause; doubled each time.
-PAUSE_INITIAL = 0.2
 #: What one call may take in all, its repeats included.
 DEADLINE = timedelta(seconds=15)
 
@@ -115,6 +113,21 @@ class GraphClient:
         """
         ends_at = self._clock.monotonic() + (deadline or self._deadline).total_seconds()
         return self._call(method, path, body, None, ends_at, Asking.WRITE)
+
+    def until(self) -> float:
+        """When a call that begins now has to end, on the monotonic clock."""
+        return self._clock.monotonic() + self._deadline.total_seconds()
+
+    def left(self, ends_at: float) -> timedelta:
+        """What is left until then."""
+        return timedelta(seconds=ends_at - self._clock.monotonic())
+
+    def rest(self, seconds: float, ends_at: float) -> bool:
+        """Wait, unless that would take until ``ends_at``."""
+        if self._clock.monotonic() + seconds >= ends_at:
+            return False
+        self._sleep(seconds)
+        return True
 
     def renew_token(self) -> None:
         """Fetch a new token, because an item inside a batch said 401 while the batch itself was let in."""
@@ -205,7 +218,9 @@ class GraphClient:
             "request_id": reply.headers.get("request-id", ""),
             "ms": round((self._clock.monotonic() - started_at) * 1000, 1),
         }
-        logger.debug("Graph answered", extra=fields)
+        # What support asks for; a 404 is how Graph says that somebody left.
+        troubled = reply.status_code >= 429 or reply.status_code in (401, 403)
+        logger.log(logging.WARNING if troubled else logging.DEBUG, "Graph answered", extra=fields)
 
 
 class _TooMuch(Exception):
@@ -218,9 +233,7 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
 
 def _pause(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, TryLater) and error.after is not None:
-        return max(error.after.total_seconds(), PAUSE_INITIAL)
-    return float(PAUSE_INITIAL * 2 ** (state.attempt_number - 1))
+    return pause_before(state.attempt_number, error) if isinstance(error, TryLater) else 0.0
 
 
 def _decode(decoder: msgspec.json.Decoder[Decoded], content: bytes) -> Decoded:

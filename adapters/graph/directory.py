@@ -80,7 +80,7 @@ class GraphDirectory:
         for number, chunk in enumerate(chunks):
             path = f"/users/{user_id}/checkMemberGroups"
             items.append(batch.Item(id=f"groups-{number}", method="POST", path=path, body={"groupIds": list(chunk)}))
-        answers = batch.ask(self._client, items)
+        answers = batch.ask(self._client, items, self._clock)
         try:
             user = answers["user"].decode(USER, self._clock)
         except NotThere:
@@ -104,7 +104,7 @@ class GraphDirectory:
         found: list[WatchedGroup] = []
         for chunk in _chunks(wanted, batch.ITEMS_MAX):
             items = [batch.Item(id=str(number), method="GET", path=_group_query(name)) for number, name in enumerate(chunk)]
-            answers = batch.ask(self._client, items)
+            answers = batch.ask(self._client, items, self._clock)
             for item, name in zip(items, chunk, strict=True):
                 page = answers[item.id].decode(OBJECTS, self._clock)
                 # Graph compares without case; policy means what it says.

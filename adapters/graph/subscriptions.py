@@ -281,7 +281,9 @@ class _Session:
             # "The message names the limit" ("change-notifications-overview"); its code is that of any other no.
             code = "SubscriptionLimit"
         hide = (self._wanted.client_state, self._wanted.notification_url, self._wanted.lifecycle_url)
-        return error_for(status, code, message, asking=asking, after=retry_after(headers, self._clock.now()), hide=hide)
+        # The SDK made the id, and Graph repeats it.
+        call_id = next((str(value) for name, value in headers.items() if name.lower() == "client-request-id"), "")
+        return error_for(status, code, message, asking=asking, after=retry_after(headers, self._clock.now()), call_id=call_id, hide=hide)
 
     def _note(self, action: str, resource: str, subscription: Subscription | None) -> None:
         logger.info("Subscription kept", extra={"action": action, "resource": resource, "subscription": subscription and subscription.id})

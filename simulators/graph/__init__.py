@@ -29,7 +29,7 @@ __all__ = ["TENANT_ID", "PretendGraph", "create_graph"]
 TENANT_ID = "7d96c3f4-2b1e-4a52-9c0d-10ca110ca100"
 
 #: Faults beyond those of every stand-in.
-GRAPH_FAULTS = frozenset({"stale_read", "duplicate", "drop", "reorder", "delay", "storm"})
+GRAPH_FAULTS = frozenset({"stale_read", "item_status", "duplicate", "drop", "reorder", "delay", "storm"})
 
 #: Replaced documents that stale reads can go back to.
 VERSIONS_KEPT = 5_000

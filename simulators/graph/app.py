@@ -168,6 +168,9 @@ class GraphApp:
         def run(method: str, url: str, headers: Mapping[str, str], body: Any, outer: Request) -> tuple[Reply, Any]:
             path, _, query = url.partition("?")
             ids = {"request-id": str(uuid.uuid4())}
+            struck = self._faults.take_kind("item_status", method, "/v1.0" + unquote(path))
+            if struck is not None:
+                return Reply(status=struck.status, headers=struck.headers), struck.body
             call_headers = {"consistencylevel": outer.headers.get("consistencylevel", ""), **headers}
 
             def call() -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import httpx
@@ -719,3 +719,69 @@ def test_an_address_is_not_believed_to_be_nobodys_while_the_directory_is_in_trou
     world.break_once()
     with pytest.raises(TryLater):
         world.directory.by_address("ann@x.example")
+
+
+# --- throttling ---
+
+
+def batches(world: GraphWorld) -> int:
+    return sum(call == "POST /v1.0/$batch" for call in world.calls())
+
+
+def test_a_429_without_a_word_about_the_pause_is_repeated_after_one_of_our_own(graph_world: GraphWorld) -> None:
+    ann = graph_world.person("Ann")
+    graph_world.fault(fault="throttle", times=2)
+    started_at = graph_world.clock.monotonic()
+    assert isinstance(graph_world.directory.look(ann, []), Person)
+    assert graph_world.clock.monotonic() - started_at == 3
+
+
+@pytest.mark.parametrize(
+    ("trouble", "waited"),
+    [({"status": 429, "headers": {"Retry-After": "4"}}, 4.0), ({"status": 429}, 1.0), ({"status": 503}, 0.2), ({"status": 504}, 0.2)],
+)
+def test_of_a_batch_only_the_call_in_trouble_is_asked_again_after_its_own_pause(
+    graph_world: GraphWorld, trouble: dict[str, Any], waited: float
+) -> None:
+    ann, staff = graph_world.person("Ann"), graph_world.group("staff")
+    graph_world.add(staff, ann)
+    # Were the person asked again too, the second answer would be this.
+    rules = [
+        {"match": {"path": f"/v1.0/users/{ann}/checkMemberGroups"}, "fault": "item_status", **trouble},
+        {"match": {"path": f"/v1.0/users/{ann}"}, "fault": "item_status", "status": 403, "after": 1},
+    ]
+    graph_world._own("PUT", "/_faults", rules)
+    graph_world.calls()
+    started_at = graph_world.clock.monotonic()
+    seen = graph_world.directory.look(ann, [staff])
+    assert isinstance(seen, Person) and seen.groups == {staff}
+    assert graph_world.clock.monotonic() - started_at == pytest.approx(waited)
+    assert batches(graph_world) == 2
+
+
+def test_a_call_of_a_batch_that_stays_in_trouble_is_for_later_with_its_pause(graph_world: GraphWorld) -> None:
+    ann = graph_world.person("Ann")
+    rule = {"match": {"path": f"/v1.0/users/{ann}"}, "fault": "item_status", "status": 429, "headers": {"Retry-After": "4"}, "times": None}
+    graph_world._own("PUT", "/_faults", [rule])
+    graph_world.calls()
+    with pytest.raises(TryLater) as caught:
+        graph_world.directory.look(ann, [])
+    assert caught.value.after == timedelta(seconds=4)
+    # Three pauses; another would not fit into the fifteen seconds that a look has.
+    assert batches(graph_world) == 4
+    assert graph_world.clock.monotonic() < 15
+
+
+@pytest.mark.parametrize("status", [503, 504])
+def test_a_removal_that_was_done_and_answered_with_trouble_is_unknown_and_sent_once(graph_world: GraphWorld, status: int) -> None:
+    ann, staff = graph_world.person("Ann"), graph_world.group("staff")
+    graph_world.add(staff, ann)
+    graph_world.calls()
+    graph_world.fault(fault="done_status", status=status)
+    with pytest.raises(OutcomeUnknown):
+        graph_world.directory.remove_member(staff, ann)
+    assert graph_world.calls() == [f"DELETE /v1.0/groups/{staff}/members/{ann}/$ref"]
+    seen = graph_world.directory.look(ann, [staff])
+    assert isinstance(seen, Person) and seen.groups == frozenset()
+    # The look told; whoever asks again all the same does no harm.
+    graph_world.directory.remove_member(staff, ann)

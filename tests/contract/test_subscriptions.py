@@ -178,3 +178,14 @@ def test_a_quota_that_is_used_up_is_refused_with_what_to_do(world: World) -> Non
     with pytest.raises(Refused, match=r"delete those that nobody uses.*limit of 1"):
         world.ensure()
     assert [held["resource"] for held in world.held()] == ["/users"]
+
+
+@pytest.mark.parametrize("status", [503, 504])
+def test_a_subscription_that_was_made_and_answered_with_trouble_is_made_once(world: World, status: int) -> None:
+    rule = {"match": {"method": "POST", "path": "/v1.0/subscriptions"}, "fault": "done_status", "status": status, "times": 1}
+    httpx.put(f"{world.server.url}/_faults", json=[rule], trust_env=False).raise_for_status()
+    with pytest.raises(TryLater):
+        world.ensure()
+    made = {held["id"] for held in world.held()}
+    assert len(world.ensure()) == 2
+    assert made == {held["id"] for held in world.held()} and len(made) == 2

@@ -6,7 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.graph.answers import ANSWERS, AlreadyThere, Asking, Meaning, NotThere, Passing, answer_for, error_for, error_text, retry_after
+from adapters.graph.answers import (
+    ANSWERS,
+    AlreadyThere,
+    Asking,
+    Meaning,
+    NotThere,
+    Passing,
+    Throttled,
+    answer_for,
+    error_for,
+    error_text,
+    retry_after,
+)
 from joinery.engine.ports import LinkExpired
 from joinery.errors import OutcomeUnknown, Refused, TryLater
 
@@ -30,8 +42,8 @@ KNOWN = [
     (409, "Conflict", AlreadyThere, AlreadyThere),
     (410, "", TryLater, Refused),
     (424, "FailedDependency", TryLater, TryLater),
-    (429, "", Passing, Passing),
-    (429, "TooManyRequests", Passing, Passing),
+    (429, "", Throttled, Throttled),
+    (429, "TooManyRequests", Throttled, Throttled),
     (500, "InternalServerError", TryLater, OutcomeUnknown),
     (501, "NotImplemented", Refused, Refused),
     (502, "", Passing, OutcomeUnknown),

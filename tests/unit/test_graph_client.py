@@ -96,12 +96,18 @@ def test_a_write_is_sent_again_after_a_401_because_nothing_was_done() -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble", [httpx.ConnectError("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x"), no(429), no(502), no(503), no(504)]
+    "trouble", [httpx.ConnectError("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x"), no(502), no(503), no(504)]
 )
 def test_a_read_is_repeated_after_trouble_that_passes(trouble: httpx.Response | Exception) -> None:
     wire = Wire(trouble, trouble, good)
     assert wire.client.read("GET", "/users", ANY) == {"ok": True}
     assert wire.pauses == [0.2, 0.4]
+
+
+def test_after_a_429_that_names_no_pause_ours_is_longer_because_what_is_refused_counts_as_asked() -> None:
+    wire = Wire(no(429), no(429), good)
+    assert wire.client.read("GET", "/users", ANY) == {"ok": True}
+    assert wire.pauses == [1.0, 2.0]
 
 
 def test_a_short_retry_after_is_honoured() -> None:
@@ -267,3 +273,15 @@ def test_the_log_has_ids_and_status_and_no_query(caplog: pytest.LogCaptureFixtur
     assert record.client_request_id == wire.requests[0].headers["client-request-id"]  # type: ignore[attr-defined]
     assert "Secret" not in str(record.__dict__)
     assert "t-1" not in str(record.__dict__)
+
+
+@pytest.mark.parametrize("answer", [no(429), no(503), no(403), no(401)])
+def test_trouble_is_logged_with_both_ids_that_support_asks_for(answer: httpx.Response, caplog: pytest.LogCaptureFixture) -> None:
+    answer.headers["request-id"] = "r-1"
+    wire = Wire(answer)
+    with caplog.at_level(logging.WARNING), pytest.raises((TryLater, Refused)) as caught:
+        wire.client.read("GET", "/users?$filter=mail eq 'ann'", ANY)
+    last = caplog.records[-1].__dict__
+    assert (last["path"], last["status"], last["request_id"]) == ("/users", answer.status_code, "r-1")
+    assert last["client_request_id"] == wire.requests[-1].headers["client-request-id"]
+    assert last["client_request_id"] in str(caught.value)
