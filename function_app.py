@@ -42,7 +42,7 @@ def desk_webhook(req: func.HttpRequest) -> func.HttpResponse:
 )
 def person_messages(message: func.ServiceBusMessage) -> None:
     """One message of the session queue."""
-    app_source().handle(message.get_body(), enqueued_at=message.enqueued_time_utc)
+    app_source.handle(message.get_body(), enqueued_at=message.enqueued_time_utc)
 
 
 @app.timer_trigger(schedule="0 * * * * *", arg_name="timer", run_on_startup=False)
@@ -65,8 +65,8 @@ def sweep(timer: func.TimerRequest) -> None:
 
 @app.route(route="health", methods=["GET"])
 def health(req: func.HttpRequest) -> func.HttpResponse:
-    """200 when both subscriptions exist and a sweep has run, else 503; the counters as JSON."""
-    ready, document = app_source().health()
+    """200 when both subscriptions exist and a sweep has run, else 503; the counters, or the settings that are wrong, as JSON."""
+    ready, document = app_source.health()
     return func.HttpResponse(json.dumps(document), status_code=200 if ready else 503, mimetype="application/json")
 
 

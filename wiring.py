@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from joinery.app_source import AppSource
 
 if TYPE_CHECKING:
     from adapters.graph.client import GraphClient
@@ -29,26 +30,6 @@ if TYPE_CHECKING:
     from joinery.engine.ports import CallBudget, Clock
     from joinery.local import Host
     from joinery.settings import Settings
-
-
-class AppSource:
-    """Builds the App once, on first use; ``use`` puts another in its place."""
-
-    def __init__(self, build: Callable[[], App]) -> None:
-        self._build = build
-        self._app: App | None = None
-        self._lock = threading.Lock()
-
-    def __call__(self) -> App:
-        with self._lock:
-            if self._app is None:
-                self._app = self._build()
-            return self._app
-
-    def use(self, app: App | None) -> None:
-        """Serve this App from now on; None builds a new one at the next use."""
-        with self._lock:
-            self._app = app
 
 
 def _from_environment() -> App:

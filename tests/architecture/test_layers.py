@@ -29,6 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "simulators": ("joinery.domain",),
     "joinery/app.py": ("joinery.domain", "joinery.engine", "joinery.errors"),
     "joinery/assembly.py": ("joinery.app", "joinery.domain", "joinery.engine"),
+    "joinery/app_source.py": ("joinery.app", "joinery.errors"),
     "joinery/settings.py": ("joinery.errors", "joinery.setting_checks", "joinery.sign_in_checks"),
     "joinery/setting_checks.py": (),
     # For the type alone.

@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
 def packages() -> list[str]:
-    """Whatever is loaded and no part of Python; of a namespace the second name, too."""
+    """Whatever is loaded and no part of Python; of a namespace and of ours the second name, too."""
     named = (name.split(".") for name in sys.modules)
-    found = {".".join(parts[: 2 if parts[0] == "azure" else 1]) for parts in named}
+    found = {".".join(parts[: 2 if parts[0] in ("azure", "joinery") else 1]) for parts in named}
     return sorted(name for name in found if name not in sys.stdlib_module_names)
 
 

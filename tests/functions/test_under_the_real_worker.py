@@ -120,21 +120,24 @@ def test_the_worker_indexes_every_function_with_these_bindings_and_no_retry_poli
 def test_without_settings_every_function_fails_and_says_which_are_missing(engine: None, tmp_path: Path) -> None:
     """To the platform: 500, a redelivery, a failed timer. Graph and the bus come again; nothing is taken that cannot be kept."""
     worker = Worker(tmp_path)
+    missing = ("JOINERY_HALO_URL", "JOINERY_PUBLIC_URL", "JOINERY_CLIENT_STATE")
     try:
         assert worker.order("index", str(ROOT))["problem"] == ""
+        worker.order("from_environment")
         told = [worker.http(name, "POST", f"/api/{name}", "{}", headers=JSON) for name in ("notifications", "lifecycle")]
         told.append(worker.http("desk_webhook", "POST", "/api/desk-events/x", "{}", headers=JSON, params={"secret": "x"}))
-        told.append(worker.http("health", "GET", "/api/health"))
         told.append(worker.order("message", "person_messages", "{}"))
         told += [worker.order("timer", name) for name in ("tick", "sweep", "renew_subscriptions")]
+        health = worker.http("health", "GET", "/api/health")
     finally:
         worker.close()
-    assert len(told) == len(BINDINGS)
+    assert len(told) + 1 == len(BINDINGS)
     for one in told:
         assert not one["ok"]
         assert one["error"].startswith("ConfigurationError: JOINERY_")
-        for name in ("JOINERY_HALO_URL", "JOINERY_PUBLIC_URL", "JOINERY_CLIENT_STATE"):
+        for name in missing:
             assert f"{name}: is not set. " in one["error"]
+    assert (health["status"], set(missing) <= set(json.loads(health["body"])["waiting_for"])) == (503, True)
 
 
 def test_the_first_function_that_needs_the_app_builds_it_from_the_environment(opened: Setting) -> None:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,9 @@ class Stage:
         self.worker = WorkerEngine()
         self._routes: dict[tuple[str, str], str] = {}
         self._troubled: set[str] = set()
+        #: The queue of the App that was built here: from the receiving side, and from the sending side.
         self._queue: Any = None
+        self._sent: Any = None
 
     def index(self, folder: str, script: str = "function_app.py") -> dict[str, Any]:
         """Index an app."""
@@ -91,19 +94,21 @@ class Stage:
         from wiring import app_source, build_app
 
         settings = replace(Settings.from_environment(os.environ), data=Path(folder))
+        held: dict[str, Any] = {}
         parts = build_app(
             settings,
-            queue=lambda inner: Troubled(inner, "queue", self._troubled),
+            queue=lambda inner: Troubled(held.setdefault("queue", inner), "queue", self._troubled),
             store=lambda inner: Troubled(inner, "store", self._troubled),
         )
-        self._queue = parts.engine
+        self._queue, self._sent = parts.engine, held["queue"]
         app_source.use(parts.app)
 
-    def from_environment(self) -> None:
-        """Forget the App: the next function that needs one builds it from the environment."""
+    def from_environment(self, pause: float = 0) -> None:
+        """Forget the App: the next function that needs one builds it from the environment, and holds a message that fails so many seconds."""
         from wiring import app_source
 
         self._queue = None
+        app_source.pause = timedelta(seconds=pause)
         app_source.use(None)
 
     def at_once(self, function: str, count: int) -> list[dict[str, Any]]:
@@ -163,8 +168,7 @@ class Stage:
 
     def queue(self) -> dict[str, int]:
         """How many messages are to be handled now, and how many later."""
-        counts = self._queue.counts()
-        return {"now": counts.active, "later": counts.scheduled}
+        return {"now": self._sent.waiting(), "later": self._sent.scheduled()}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The door: a request to the function whose route it is, and the platform's answer for what the engine says of it."""
