@@ -54,14 +54,15 @@ halo)
     restart
     ;;
 state)
-    put client-state-previous "$(value client-state)"
+    present=$(value client-state)
+    put client-state-previous "$present"
     put client-state "$(random)"
     restart
     ;;
 webhook)
-    echo "address   $JOINERY_PUBLIC_URL/api/desk-events/$(value desk-webhook-secret)"
-    echo "user      joinery"
-    echo "password  $(value desk-webhook-password)"
+    secret=$(value desk-webhook-secret)
+    password=$(value desk-webhook-password)
+    printf 'address   %s/api/desk-events/%s\nuser      joinery\npassword  %s\n' "$JOINERY_PUBLIC_URL" "$secret" "$password"
     ;;
 *)
     sed -n '2,6s/^# //p' "$0" >&2
