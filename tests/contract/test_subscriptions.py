@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from flask import Flask, Response, request
 
+from adapters.graph.intake import GraphIntake
 from adapters.graph.subscriptions import GraphSubscriptions
 from adapters.graph.token import ClientCredentials
 from joinery.errors import Refused, TryLater
@@ -27,11 +29,15 @@ class Webhook:
     def __init__(self) -> None:
         self.echoes = True
         self.handshakes: list[str] = []
+        self.posted: queue.Queue[bytes] = queue.Queue()
         app = Flask("webhook")
         app.add_url_rule("/api/<name>", view_func=self._posted, methods=["POST"])
         self.server: Served = serve(app)
 
     def _posted(self, name: str) -> Response:
+        if "validationToken" not in request.args:
+            self.posted.put(request.get_data())
+            return Response(status=202)
         self.handshakes.append(name)
         return Response(request.args["validationToken"] if self.echoes else "no", content_type="text/plain")
 
@@ -189,3 +195,20 @@ def test_a_subscription_that_was_made_and_answered_with_trouble_is_made_once(wor
     made = {held["id"] for held in world.held()}
     assert len(world.ensure()) == 2
     assert made == {held["id"] for held in world.held()} and len(made) == 2
+
+
+def test_while_the_client_state_is_rotated_what_was_posted_with_the_old_one_is_believed_too(world: World) -> None:
+    world.ensure(client_state="old")
+    world.graph.start()
+    world.hire()
+    late = world.webhook.posted.get(timeout=20)
+    world.ensure(client_state="new", changed=True)
+    world.hire()
+    fresh = world.webhook.posted.get(timeout=20)
+
+    def genuine(body: bytes, *states: str) -> bool:
+        (hint,) = GraphIntake(states).read(body, "application/json")
+        return hint.genuine
+
+    assert [genuine(body, "new", "old") for body in (late, fresh)] == [True, True]
+    assert [genuine(body, "new", "") for body in (late, fresh)] == [False, True]
