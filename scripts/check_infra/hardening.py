@@ -42,6 +42,25 @@ REQUIRED: dict[str, dict[tuple[str, ...], str]] = {
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {("properties", "allow"): "false"},
 }
 
+#: Types with the versions in use here; each was seen in published templates. One more is added when it is needed.
+VERSIONS = {
+    "Microsoft.Authorization/roleAssignments@2022-04-01",
+    "Microsoft.Insights/actionGroups@2023-01-01",
+    "Microsoft.Insights/components@2020-02-02",
+    "Microsoft.Insights/metricAlerts@2018-03-01",
+    "Microsoft.Insights/scheduledQueryRules@2022-06-15",
+    "Microsoft.Insights/webtests@2022-06-15",
+    "Microsoft.KeyVault/vaults@2023-07-01",
+    "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31",
+    "Microsoft.OperationalInsights/workspaces@2023-09-01",
+    "Microsoft.Resources/resourceGroups@2024-03-01",
+    "Microsoft.ServiceBus/namespaces@2024-01-01",
+    "Microsoft.Storage/storageAccounts@2023-05-01",
+    "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01",
+    "Microsoft.Web/serverfarms@2024-04-01",
+    "Microsoft.Web/sites@2024-04-01",
+}
+
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 #: Whatever hands out a key.
 _KEYS = re.compile(r"\blist(Keys|Secrets|AccountSas|ServiceSas)\b|AccountKey=|SharedAccessKey", re.IGNORECASE)
@@ -50,6 +69,7 @@ _KEYS = re.compile(r"\blist(Keys|Secrets|AccountSas|ServiceSas)\b|AccountKey=|Sh
 def findings(files: Sequence[Bicep]) -> Iterator[Finding]:
     """What is wrong with roles and keys."""
     for file in files:
+        yield from _versions(file)
         yield from _roles(file)
         yield from _keys(file)
     types = {one.type for file in files for one in file.of_kind("resource")}
@@ -57,6 +77,14 @@ def findings(files: Sequence[Bicep]) -> Iterator[Finding]:
         yield Finding(
             place="infra", problem=f"has no {missing}", remedy="Add it, or take it off the list in scripts/check_infra/hardening.py."
         )
+
+
+def _versions(file: Bicep) -> Iterator[Finding]:
+    for one in file.of_kind("resource"):
+        written = literal(one.node.named_children[1]) or ""
+        # A resource within another has the version of the one around it.
+        if written not in VERSIONS and not (one.parent and "@" not in written):
+            yield file.finding(one.node, f"{written} is no type and version that is known here", "Mend it, or add it to the list.")
 
 
 def _roles(file: Bicep) -> Iterator[Finding]:

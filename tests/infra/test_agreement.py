@@ -57,7 +57,8 @@ def test_what_is_in_the_repository_has_no_finding() -> None:
         (f"{MODULES}/alarms.bicep", '"handling failed" or', '"handling fails" or', "asks for 'handling fails', which is no message"),
         (f"{MODULES}/alarms.bicep", 'startswith "alert', '== "alert', "compares whole lines"),
         (f"{MODULES}/alarms.bicep", "summarize found = dcount", "summarize minutes = dcount", "has no column found"),
-        # roles and keys
+        # types, roles and keys
+        (f"{MODULES}/bus.bicep", "namespaces@2024-01-01", "namespaces@2024-01-31", "is no type and version that is known"),
         (f"{MODULES}/vault.bicep", "4633458b-17de-408a-b874-0445c86b69e6", "4633458b-17de-408a-b874-0445c86b69e7", "is no role that is known"),
         (f"{MODULES}/bus.bicep", "090c5cfd-751d-490a-894a-3ce6f1109419", "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39", "is the id of azureServiceBusDataSender"),
         (f"{MODULES}/bus.bicep", "  scope: namespace::queue\n", "", "appOwnsQueue grants for the whole resource group"),
