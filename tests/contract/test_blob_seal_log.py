@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
-from table_service import LOST_REQUEST, LOST_RESPONSE, Azurite, Wire, new_container
+from table_service import LOST_REQUEST, LOST_RESPONSE, ROOT, Azurite, Wire, new_container
 
 from adapters.stores.seal_blob import BlobSealLog, seal_container
 from joinery.cli.stored import stored
@@ -166,6 +168,15 @@ def test_what_the_product_seals_there_the_command_finds_there(
     with stored(None) as state:
         verdict = state.verifier.verify()
     assert (verdict.seals, verdict.unsealed, verdict.breaks) == (1, 0, ())
+
+
+def test_whoever_never_seals_loads_no_client_for_blobs() -> None:
+    code = (
+        "import sys; from adapters.stores.seals import open_seals; "
+        "log = open_seals(None, url='https://acme.blob.core.windows.net/seals'); log.close(); print('azure.storage.blob' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr[-2000:]
 
 
 def test_a_text_that_is_no_connection_string_is_refused_without_being_repeated() -> None:
