@@ -33,6 +33,8 @@ class Switches:
     pending_is_null: bool = False
     #: Every write to an existing ticket, user or agent answers 200 with the old object and changes nothing.
     write_ignored: bool = False
+    #: Rows of tickets in one answer at most; larger wishes are cut silently.
+    page_cap: int = 100
     #: Requests allowed in the rolling window, per client; 0 is no limit.
     rate_limit: int = 700
     #: Seconds in the rolling window.

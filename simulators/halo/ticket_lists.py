@@ -13,8 +13,6 @@ from simulators.halo.tenant import Tenant
 from simulators.halo.ticket_views import children_of, list_row
 from simulators.halo.values import read_date
 
-#: Rows in one answer at most; larger wishes are cut silently.
-MOST_ROWS = 100
 #: Parameter -> stored member, compared as ids.
 _BY_ID = {
     "user_id": "user_id",
@@ -39,7 +37,7 @@ _Row = Mapping[str, Any]
 
 
 def listed(tenant: Tenant, query: Query) -> Doc:
-    """`{"record_count", "tickets": […]}`, at most 100 rows, newest first."""
+    """`{"record_count", "tickets": […]}`, newest first, as many rows as the switch allows."""
     now = tenant.now()
     found = [row for row in tenant.rows("tickets") if row["deleted"] == query.flag("deleted") and _indexed(row, now)]
     for parameter, member in _BY_ID.items():
@@ -55,7 +53,7 @@ def listed(tenant: Tenant, query: Query) -> Doc:
     found = _by_dates(found, query)
     found = _by_text(tenant, found, query)
     shown = ordered([dict(row) for row in found], query, newest_first=True)
-    chosen, around = page(shown, query, most=MOST_ROWS)
+    chosen, around = page(shown, query, most=tenant.switches.page_cap)
     if query.flag("idonly") or query.flag("ticketidonly"):
         return {**around, "tickets": [{"id": row["id"]} for row in chosen]}
     children = children_of(tenant)

@@ -360,3 +360,13 @@ def test_what_a_role_with_approval_costs_at_the_desk(halo: Halo) -> None:
     assert whole(roles) == ["POST /Agent", f"GET /Agent/{agent}"], "the agent was just read"
     assert whole(roles) == [f"GET /Agent/{agent}", f"GET /Agent/{agent}"], "nothing differs, so nothing is written"
     assert whole(CloseTicket(ticket_id=ticket)) == [f"GET /Tickets/{ticket}", "POST /Tickets", f"GET /Tickets/{ticket}"]
+
+
+def test_no_ticket_that_waits_is_lost_where_the_tenant_cuts_pages_shorter_than_we_ask() -> None:
+    halo = Halo(page_cap=2)
+    boss = a_user(halo, emailaddress="boss@contoso.com", ischangeapprover2=True)
+    tickets = [halo.desk.perform(TICKET, f"{KEY[:-1]}{letter}", within=WITHIN).id for letter in "ABCDE"]
+    for ticket in tickets:
+        halo.desk.perform(AskApproval(ticket_id=ticket, user_ids=(str(boss),)), KEY, within=WITHIN)
+    assert halo.desk.awaiting() == frozenset(tickets)
+    halo.stand_in.stop()

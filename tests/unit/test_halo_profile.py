@@ -18,9 +18,12 @@ from adapters.halo.client import HaloClient
 from adapters.halo.tenant_profile import TenantProfile, keys, read_profile
 from adapters.system import SystemClock
 from joinery.cli.reports import show_settings
+from joinery.domain.moments import to_text
 from joinery.domain.person import Manager
 from joinery.domain.tickets import AddNote, AskApproval, CloseTicket, EndTicket, EnsureAgent, FindUser, SetRoles, UpdateUser, Verdict
-from joinery.errors import ConfigurationError, Refused
+from joinery.engine.memory import FakeClock
+from joinery.engine.partition import APPROVALS
+from joinery.errors import BudgetSpent, ConfigurationError, Refused
 from joinery.settings import Settings
 from wiring import build_app
 
@@ -346,8 +349,7 @@ def test_flags_go_with_the_rows_whose_schema_has_them_and_none_by_default(made: 
 def test_an_app_goes_by_the_profile_that_its_settings_name(tmp_path: Path) -> None:
     path = tmp_path / "halo.toml"
     path.write_text('[webhook]\napplication = "Identity Bridge"\nactors = ["who"]\n', encoding="utf-8")
-    nowhere = {"graph_url": "http://127.0.0.1:9", "halo_url": "http://127.0.0.1:9", "public_url": "http://127.0.0.1:9"}
-    given = {**nowhere, "client_state": "s", "data": tmp_path}
+    given = {**NOWHERE, "data": tmp_path}
     for profile, ourselves, actors in (
         (str(path), "Identity Bridge", ("who",)),
         ("", "joinery", ("action.actionby_application_id", "actionby_application_id")),
@@ -357,6 +359,49 @@ def test_an_app_goes_by_the_profile_that_its_settings_name(tmp_path: Path) -> No
             assert (parts.app.desk_door.ourselves, parts.app.desk_door.actors) == ({ourselves}, actors)
         finally:
             parts.close()
+
+
+NOWHERE = {"graph_url": "http://127.0.0.1:9", "halo_url": "http://127.0.0.1:9", "public_url": "http://127.0.0.1:9", "client_state": "s"}
+
+
+@pytest.mark.parametrize(("content", "polls"), [("", 1), ("[approvals]\npoll_minutes = 2\n", 2)])
+def test_an_app_polls_as_often_as_the_profile_says(tmp_path: Path, content: str, polls: int) -> None:
+    path = tmp_path / "halo.toml"
+    path.write_text(content, encoding="utf-8")
+    clock, asked = FakeClock(), []
+
+    class Desk:
+        def awaiting(self) -> frozenset[str]:
+            asked.append(clock.now())
+            return frozenset()
+
+    settings = Settings.from_environment({}, **NOWHERE, data=tmp_path, halo_profile=str(path))
+    parts = build_app(settings, clock=clock, desk=lambda inner: Desk())
+    try:
+        parts.app.store.put_index(APPROVALS, "7", {"partition": "local|person:a", "at": to_text(clock.now()), "asked": []})
+        for _ in range(2):
+            parts.app.answers.poll_if_due()
+            clock.advance(minutes=3)
+    finally:
+        parts.close()
+    assert len(asked) == polls
+
+
+@pytest.mark.parametrize(("content", "window"), [("", 300), ("[rate]\nwindow_seconds = 60\n", 60)])
+def test_calls_count_for_as_long_as_the_profile_says(tmp_path: Path, content: str, window: int) -> None:
+    path = tmp_path / "halo.toml"
+    path.write_text(content, encoding="utf-8")
+    desks: list[Any] = []
+    settings = Settings.from_environment({}, **NOWHERE, data=tmp_path, halo_profile=str(path), halo_calls=25)
+    parts = build_app(settings, clock=FakeClock(), desk=lambda inner: desks.append(inner) or inner)
+    try:
+        with pytest.raises(BudgetSpent) as raised:
+            for _ in range(26):
+                desks[0]._client._budget.spend()
+    finally:
+        parts.close()
+    assert raised.value.after is not None
+    assert window <= raised.value.after.total_seconds() < window + 90, "the window, what may be under way, and the life of a lease"
 
 
 def test_what_is_wrong_in_a_profile_is_told_by_the_settings_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
