@@ -51,9 +51,8 @@ class Stage:
         self.worker = WorkerEngine()
         self._routes: dict[tuple[str, str], str] = {}
         self._troubled: set[str] = set()
-        #: The queue of the App that was built here: from the receiving side, and from the sending side.
+        #: The queue of the App that was built here.
         self._queue: Any = None
-        self._sent: Any = None
 
     def index(self, folder: str, script: str = "function_app.py") -> dict[str, Any]:
         """Index an app."""
@@ -89,18 +88,19 @@ class Stage:
         return {"graph": outside.graph_url, "halo": outside.halo_url, "joiners": group}
 
     def build(self, folder: str) -> None:
-        """Another App, whose store and queue may get into trouble and whose queue we hold."""
+        """Another App, whose store and queue may get into trouble, and whose queue is delivered here as the extension does it."""
+        from adapters.queues.embedded import EmbeddedQueue
+        from adapters.queues.engine import QueueEngine
+        from adapters.queues.journal import SqliteJournal
+        from adapters.queues.ledger import PERSON_MESSAGES
+        from adapters.system import SystemClock
         from joinery.settings import Settings
         from wiring import app_source, build_app
 
         settings = replace(Settings.from_environment(os.environ), data=Path(folder))
-        held: dict[str, Any] = {}
-        parts = build_app(
-            settings,
-            queue=lambda inner: Troubled(held.setdefault("queue", inner), "queue", self._troubled),
-            store=lambda inner: Troubled(inner, "store", self._troubled),
-        )
-        self._queue, self._sent = parts.engine, held["queue"]
+        self._queue = QueueEngine(SystemClock(), SqliteJournal(Path(folder) / "delivered-here.db"), PERSON_MESSAGES)
+        queue = Troubled(EmbeddedQueue(self._queue), "queue", self._troubled)
+        parts = build_app(settings, queue=lambda inner: queue, store=lambda inner: Troubled(inner, "store", self._troubled))
         app_source.use(parts.app)
 
     def from_environment(self, pause: float = 0) -> None:
@@ -168,7 +168,8 @@ class Stage:
 
     def queue(self) -> dict[str, int]:
         """How many messages are to be handled now, and how many later."""
-        return {"now": self._sent.waiting(), "later": self._sent.scheduled()}
+        counts = self._queue.counts()
+        return {"now": counts.active, "later": counts.scheduled}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The door: a request to the function whose route it is, and the platform's answer for what the engine says of it."""
