@@ -315,6 +315,10 @@ class StoredDirectory:
         """Every name is a group's."""
         return tuple(WatchedGroup(name=name, id=name.lower()) for name in names)
 
+    def groups_within(self, groups: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Not stored: who is in a group is known of everybody."""
+        return {}
+
     def people_among(self, ids: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
         """Everybody."""
         return frozenset(ids), frozenset()

@@ -11,7 +11,7 @@ from joinery.engine.coverage import Hole, Ledger, Span, Trouble, TroubleBook, fo
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind
 from joinery.engine.groups import WATCHED
 from joinery.engine.ports import Clock, MessageQueue, Outgoing, StateStore
-from joinery.engine.sweeps import GROUPS_LINK, GROUPS_PER_LINK, PEOPLE_LINK, STARTED, SWEPT, WATCHING
+from joinery.engine.sweeps import STARTED, SWEPT, WATCHING, link_rows
 
 _log = logging.getLogger(__name__)
 
@@ -118,10 +118,9 @@ class Coverage:
 
 def coverage(store: StateStore, clock: Clock) -> Coverage:
     """Read it all. Raises StoreUnavailable."""
-    watched = (store.read_shared(WATCHED)[1] or {}).get("ids", {})
-    # Where policy watches fewer groups than before, rows of more links are left behind.
-    rows = [PEOPLE_LINK, *(f"{GROUPS_LINK}-{number}" for number in range(-(-len(watched) // GROUPS_PER_LINK)))]
-    stored = {row: store.read_shared(row)[1] for row in rows}
+    watched = store.read_shared(WATCHED)[1] or {}
+    # Where fewer groups are followed than before, rows of more links are left behind.
+    stored = {row: store.read_shared(row)[1] for row in link_rows(len(watched.get("ids", {})), len(watched.get("inner", {})))}
     swept = store.read_shared(SWEPT)[1]
     return Coverage(
         swept_at=from_text(swept["at"]) if swept else None,

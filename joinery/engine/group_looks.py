@@ -32,10 +32,12 @@ class GroupLooks:
     def handle(self, envelope: Envelope) -> int:
         """Send a look to each person concerned; returns how many. Raises what the directory and the queue raise."""
         group = envelope.subject_id
-        if group not in self.groups.ids().values():
+        around = self.groups.around(group)
+        if not around:
             # It may be the one whose name was missing until now, unless somebody asked since.
             self._ask_again(envelope)
-            if group not in self.groups.ids().values():
+            around = self.groups.around(group)
+            if not around:
                 return 0
         people: frozenset[str] = frozenset()
         nested: frozenset[str] = frozenset()
@@ -52,10 +54,12 @@ class GroupLooks:
         for inner in nested:
             people |= self.directory.people_in(inner)
         if compare or nested:
-            now = frozenset(identity.lower() for identity in self.directory.people_in(group))
-            people |= now ^ self._holders(group)
-            if not now:
-                self._look_for_successor(envelope)
+            self._learn(envelope)
+            for watched in dict.fromkeys((*around, *self.groups.around(group))):
+                now = frozenset(identity.lower() for identity in self.directory.people_in(watched))
+                people |= now ^ self._holders(watched)
+                if not now and watched == group:
+                    self._look_for_successor(envelope)
         subjects = sorted(person_subject(identity) for identity in people)
         looks = [
             Envelope(
@@ -77,6 +81,12 @@ class GroupLooks:
             return frozenset()
         subjects = {member.lower(): f"{envelope.tenant}|{person_subject(member.lower())}" for member in envelope.members}
         return frozenset(member for member, name in subjects.items() if index_row(self.store, PERSONS, name) is not None)
+
+    def _learn(self, envelope: Envelope) -> None:
+        """Which groups lie in which may be what changed; asked once for all envelopes of one moment."""
+        asked = self.groups.resolved_at
+        if asked is None or asked <= envelope.at:
+            self.groups.refresh(force=True)
 
     def _ask_again(self, envelope: Envelope) -> None:
         """Resolve the names anew if that was not done since the notification; a burst about other groups costs one question."""

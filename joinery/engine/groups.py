@@ -38,6 +38,8 @@ class GroupBook:
         self._clock = clock
         self._lock = threading.Lock()
         self._ids: dict[str, str] | None = None
+        #: Group inside a watched one -> the watched ones that it lies in.
+        self._inner: dict[str, tuple[str, ...]] = {}
         self._missing: tuple[str, ...] = ()
         self._resolved_at: datetime | None = None
         self._read_at: datetime | None = None
@@ -69,7 +71,12 @@ class GroupBook:
         # A group that is not found by its name any more was renamed, or deleted. Its id still tells who is in it: whoever it
         # protected stays protected until the name is found again.
         ids = {**{name: one for name, one in before.items() if one not in found.values()}, **found}
-        document: Document = {"at": to_text(self._clock.now()), "ids": ids, "missing": sorted(set(self._names) - set(found))}
+        inner: dict[str, list[str]] = {}
+        for watched, nested in sorted(self._directory.groups_within(ids.values()).items()):
+            for one in sorted(nested - set(ids.values())):
+                inner.setdefault(one, []).append(watched)
+        missing = sorted(set(self._names) - set(found))
+        document: Document = {"at": to_text(self._clock.now()), "ids": ids, "missing": missing, "inner": inner}
         # Another worker may ask at the same time; its answer is as fresh as ours.
         with contextlib.suppress(LostRace):
             self._store.replace_shared(WATCHED, document, expected=etag)
@@ -102,7 +109,18 @@ class GroupBook:
         True for every group while a watched name is missing: this may be the one, made just now.
         """
         known = self._known()
-        return known is None or bool(self._missing) or group_id.lower() in known.values()
+        return known is None or bool(self._missing) or bool(self.around(group_id))
+
+    def around(self, group_id: str) -> tuple[str, ...]:
+        """Ids of the watched groups that this one is, or lies in: who is in it is in those."""
+        known = self.ids().values()
+        own = (group_id.lower(),) if group_id.lower() in known else ()
+        return own + tuple(one for one in self._inner.get(group_id.lower(), ()) if one in known)
+
+    def inner(self) -> tuple[str, ...]:
+        """Ids of the groups that lie inside watched ones, sorted: the directory names only the group whose own list changed."""
+        self.ids()
+        return tuple(sorted(self._inner))
 
     def _known(self) -> dict[str, str] | None:
         with self._lock:
@@ -117,5 +135,6 @@ class GroupBook:
     def _take(self, document: Document) -> None:
         # A name that policy no longer mentions is no longer watched, whatever an older row says.
         self._ids = {name: identity for name, identity in document["ids"].items() if name in self._names}
+        self._inner = {inner: tuple(around) for inner, around in document.get("inner", {}).items()}
         self._missing = tuple(name for name in self._names if name not in self._ids or name in document.get("missing", ()))
         self._resolved_at = from_text(document["at"])

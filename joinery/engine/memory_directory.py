@@ -254,6 +254,12 @@ class MemoryDirectory:
             self._called("people_in")
             return frozenset(self._members(group_id) & self._people.keys())
 
+    def groups_within(self, groups: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Group id -> ids of the groups inside it, through nesting."""
+        with self._lock:
+            self._called("groups_within")
+            return {group: frozenset(self._members(group) & self._groups.keys()) for group in groups}
+
     def people_among(self, ids: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
         """Sort ids into people and groups; unknown ids are in neither."""
         with self._lock:

@@ -89,6 +89,9 @@ class Directory(Protocol):
     def people_in(self, group_id: str) -> frozenset[str]:
         """Ids of all people in the group, through nesting; empty if the group is gone."""
 
+    def groups_within(self, groups: Iterable[str]) -> Mapping[str, frozenset[str]]:
+        """Group id -> ids of the groups inside it, through nesting; none inside a group that is gone."""
+
     def people_among(self, ids: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
         """Sort object ids into people and groups; devices, service principals and unknown ids are in neither."""
 
@@ -103,10 +106,7 @@ class Subscriptions(Protocol):
     def ensure(
         self, *, notification_url: str, lifecycle_url: str, client_state: str, changed: bool, renew: bool = False
     ) -> Mapping[str, datetime]:
-        """Create what is missing, renew what ends soon (or all, if ``renew``), recreate all if ``changed``. Returns resource -> when it ends.
-
-        Raises TryLater or Refused.
-        """
+        """Create what is missing, renew what ends soon (or all), recreate all if ``changed``; resource -> its end. Raises TryLater, Refused."""
 
 
 # --- the service desk ------------------------------------------------------------------------------------------------

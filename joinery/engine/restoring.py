@@ -6,9 +6,11 @@ made of deployment, person, episode and step, so the same fact asks for the same
 
 from __future__ import annotations
 
+from itertools import count, takewhile
+
 from joinery.engine.health import SUBSCRIBED
 from joinery.engine.ports import StateStore
-from joinery.engine.sweeps import GROUPS_LINK, PEOPLE_LINK
+from joinery.engine.sweeps import GROUPS_LINK, INNER_LINK, PEOPLE_LINK
 
 
 def forget_bookmarks(store: StateStore) -> None:
@@ -18,8 +20,9 @@ def forget_bookmarks(store: StateStore) -> None:
     secret that may not be ours.
     """
     names = [PEOPLE_LINK]
-    while store.read_shared(name := f"{GROUPS_LINK}-{len(names) - 1}")[0] is not None:
-        names.append(name)
+    for row in (GROUPS_LINK, INNER_LINK):
+        numbered = (f"{row}-{number}" for number in count())
+        names += takewhile(lambda name: store.read_shared(name)[0] is not None, numbered)
     for name in names:
         etag, stored = store.read_shared(name)
         if stored is not None:

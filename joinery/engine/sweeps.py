@@ -20,7 +20,7 @@ from joinery.errors import LostRace, TryLater
 #: What envelopes of a sweep name as their cause.
 SWEEP = "sweep"
 #: Shared rows.
-PEOPLE_LINK, GROUPS_LINK, SWEPT = "delta-people", "delta-groups", "swept"
+PEOPLE_LINK, GROUPS_LINK, INNER_LINK, SWEPT = "delta-people", "delta-groups", "delta-inner", "swept"
 #: The shared row that says when the local host started; it sweeps then.
 STARTED = "started"
 #: The shared row that says since when we watch.
@@ -61,16 +61,16 @@ class Sweeper:
         people, pages = self._follow(PEOPLE_LINK, self.directory.people_delta, resync=True)
         watched = sorted(self.groups.ids().values())
         in_groups = 0
-        for start in range(0, len(watched), GROUPS_PER_LINK):
-            chunk = watched[start : start + GROUPS_PER_LINK]
+        # What lies inside changes more often than policy; apart, such a change lists nobody anew who is directly in a watched group.
+        for row, groups in ((GROUPS_LINK, watched), (INNER_LINK, list(self.groups.inner()))):
+            for number, chunk in enumerate(_chunks(groups)):
 
-            def groups_delta(link: str | None, chunk: list[str] = chunk) -> DeltaPage:
-                return self.directory.groups_delta(chunk, link)
+                def groups_delta(link: str | None, chunk: list[str] = chunk) -> DeltaPage:
+                    return self.directory.groups_delta(chunk, link)
 
-            # Another set of groups needs another token: the old one would not know the new group.
-            name = f"{GROUPS_LINK}-{start // GROUPS_PER_LINK}"
-            seen, more = self._follow(name, groups_delta, about=chunk)
-            in_groups, pages = in_groups + seen, pages + more
+                # Another set of groups needs another token: the old one would not know the new group.
+                seen, more = self._follow(f"{row}-{number}", groups_delta, about=chunk)
+                in_groups, pages = in_groups + seen, pages + more
         self._compare_if_due(watched)
         self._mark_swept()
         self.tidy()
@@ -180,6 +180,16 @@ class Sweeper:
         # Another sweep may end in the same moment and say the same.
         with contextlib.suppress(LostRace):
             self.store.replace_shared(SWEPT, {"at": to_text(self.clock.now())}, expected=etag)
+
+
+def _chunks(groups: list[str]) -> Iterable[list[str]]:
+    return (groups[start : start + GROUPS_PER_LINK] for start in range(0, len(groups), GROUPS_PER_LINK))
+
+
+def link_rows(groups: int, inner: int) -> list[str]:
+    """Rows of the links that follow so many watched groups, and so many inside them."""
+    counts = ((GROUPS_LINK, groups), (INNER_LINK, inner))
+    return [PEOPLE_LINK, *(f"{row}-{number}" for row, count in counts for number in range(-(-count // GROUPS_PER_LINK)))]
 
 
 def watch(store: StateStore, clock: Clock) -> None:

@@ -785,3 +785,27 @@ def test_a_removal_that_was_done_and_answered_with_trouble_is_unknown_and_sent_o
     assert isinstance(seen, Person) and seen.groups == frozenset()
     # The look told; whoever asks again all the same does no harm.
     graph_world.directory.remove_member(staff, ann)
+
+
+# --- groups inside groups ---
+
+
+def test_groups_inside_groups_are_told_through_nesting(world: World) -> None:
+    outer, inner, innermost, gone = (world.group(name) for name in ("outer", "inner", "innermost", "gone"))
+    world.add(outer, inner)
+    world.add(inner, innermost)
+    world.add(outer, world.person("Ann"))
+    world.delete_group(gone)
+    assert world.directory.groups_within([outer, inner, innermost, gone]) == {
+        outer: {inner, innermost},
+        inner: {innermost},
+        innermost: frozenset(),
+        gone: frozenset(),
+    }
+
+
+def test_many_groups_are_asked_for_what_lies_in_them_twenty_a_call(graph_world: GraphWorld) -> None:
+    groups = [graph_world.group(f"g{number}") for number in range(21)]
+    graph_world.calls()
+    assert len(graph_world.directory.groups_within(groups)) == 21
+    assert batches(graph_world) == 2

@@ -108,6 +108,7 @@ def test_every_read_and_write_of_the_directory_and_its_reply_are_as_published(wo
     assert directory.by_address("ann@x.example") is not None
     assert [one.id for one in directory.reports_of(bob)] == [ann]
     assert directory.people_in(group) == {ann, bob}
+    assert directory.groups_within([group]) == {group: {inner}}
     assert directory.people_among([ann, inner]) == ({ann}, {inner})
     directory.group_traits(group)
     directory.remove_member(group, bob)
@@ -124,6 +125,7 @@ def test_every_read_and_write_of_the_directory_and_its_reply_are_as_published(wo
         "GET /users",
         "GET /users/{id}/directReports",
         "GET /groups/{id}/transitiveMembers/microsoft.graph.user",
+        "GET /groups/{id}/transitiveMembers/microsoft.graph.group",
         "POST /directoryObjects/getByIds",
         "GET /groups/{id}",
         "DELETE /groups/{id}/members/{id}/$ref",

@@ -228,14 +228,63 @@ def test_a_nested_group_brings_its_people_and_takes_them_along(company: Company)
     assert admins_lost_and_gained(company, ada)[1:] == admins_lost_and_gained(company, ben)[1:] == [([], ["ITSM-Admins"])]
 
 
-def test_who_enters_a_group_inside_a_watched_one_is_found_within_a_day(company: Company) -> None:
-    """Graph names only the group whose own list changed, and that one is not watched."""
-    (ada,) = settled(company, "ada")
-    inner = company.group("Night shift")
+@pytest.mark.parametrize("told", [True, False])
+def test_who_enters_or_leaves_a_group_inside_a_watched_one_is_looked_at(company: Company, told: bool) -> None:
+    """Graph names only the group whose own list changed, so those that lie inside are followed too."""
+    ada, ben = settled(company, "ada", "ben")
+    innermost = company.group("Fire watch")
+    inner = company.group("Night shift", innermost)
     company.add("ITSM-Admins", inner)
+    company.notify("ITSM-Admins", {"id": inner})
     company.sweep()
     company.live(hours=1)
-    company.add(inner, ada)
+    for group, person in ((inner, ada), (innermost, ben)):
+        company.add(group, person)
+        if told:
+            company.notify(group, {"id": person})
+    if not told:
+        company.sweep()
+    company.live(hours=1)
+    assert admins_lost_and_gained(company, ada) == admins_lost_and_gained(company, ben) == [(["ITSM-Admins"], [])]
+    company.remove(inner, innermost)
+    if told:
+        company.notify(inner, {"id": innermost, "@removed": "deleted"})
+    else:
+        company.sweep()
+    company.live(hours=1)
+    assert admins_lost_and_gained(company, ben)[1:] == [([], ["ITSM-Admins"])]
+    assert len(admins_lost_and_gained(company, ada)) == 1
+    assert company.app.groups.inner() == (inner,)
+
+
+def test_a_group_that_comes_to_lie_inside_lists_nobody_anew_who_is_directly_in_a_watched_one(company: Company) -> None:
+    people = settled(company, "ada", "ben", "cyd")
+    for person in people:
+        company.add("ITSM-Admins", person)
+    company.sweep()
+    company.live(hours=1)
+    inner = company.group("Night shift", company.hire("new"))
+    company.add("ITSM-Admins", inner)
+    here = company.mark()
+    company.sweep()
+    company.sweep()
+    assert not set(company.looked_at(here)) & set(people)
+    assert set(coverage(company.store, company.clock).spans) == {"delta-people", "delta-groups-0", "delta-inner-0"}
+    assert not any(coverage(company.store, company.clock).holes.values())
+
+
+def test_all_watched_groups_are_compared_once_a_day_whatever_nobody_told(company: Company) -> None:
+    (ada,) = settled(company, "ada")
+    company.add("ITSM-Admins", ada)
+    # Graph never told: both tokens are past the change.
+    stored = {row: company.store.read_shared(row) for row in ("delta-people", "delta-groups-0")}
+    groups = (stored["delta-groups-0"][1] or {})["about"]
+    links = {
+        "delta-people": company.directory.people_delta(None).delta_link,
+        "delta-groups-0": company.directory.groups_delta(groups, None).delta_link,
+    }
+    for row, (etag, document) in stored.items():
+        company.store.replace_shared(row, {**(document or {}), "link": links[row]}, expected=etag)
     company.sweep()
     company.live(hours=1)
     assert admins_lost_and_gained(company, ada) == []
