@@ -138,7 +138,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
             user=settings.desk_webhook_user,
             password=settings.desk_webhook_password.reveal(),
             members=settings.desk_webhook_paths,
-            ourselves=frozenset({profile.application or settings.halo_client_id}),
+            ourselves=frozenset({profile.application, settings.halo_client_id} - {""}),
             actors=profile.actors,
         ),
         seals=seals,

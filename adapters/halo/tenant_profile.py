@@ -141,7 +141,7 @@ class TenantProfile:
         "webhook.application",
         "",
         _text(r".{0,100}", "a name of at most 100 characters"),
-        "name of our API application as Halo shows it; empty: its client id",
+        "name of our API application as Halo shows it beside what it did; its client id is known anyway",
     )
     actors: tuple[str, ...] = _key(
         "webhook.actors",

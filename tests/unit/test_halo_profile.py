@@ -351,12 +351,12 @@ def test_an_app_goes_by_the_profile_that_its_settings_name(tmp_path: Path) -> No
     path.write_text('[webhook]\napplication = "Identity Bridge"\nactors = ["who"]\n', encoding="utf-8")
     given = {**NOWHERE, "data": tmp_path}
     for profile, ourselves, actors in (
-        (str(path), "Identity Bridge", ("who",)),
-        ("", "joinery", ("action.actionby_application_id", "actionby_application_id")),
+        (str(path), {"Identity Bridge", "joinery"}, ("who",)),
+        ("", {"joinery"}, ("action.actionby_application_id", "actionby_application_id")),
     ):
         parts = build_app(Settings.from_environment({}, **given, halo_profile=profile or None))
         try:
-            assert (parts.app.desk_door.ourselves, parts.app.desk_door.actors) == ({ourselves}, actors)
+            assert (parts.app.desk_door.ourselves, parts.app.desk_door.actors) == (ourselves, actors)
         finally:
             parts.close()
 
