@@ -99,7 +99,7 @@ class _Tenant(BaseHTTPRequestHandler):
     def _item(self, url: str) -> dict[str, Any]:
         if name := re.search(r"displayName eq '(.*?)'", unquote(url)):
             return {"value": [{"id": str(uuid.uuid5(uuid.NAMESPACE_URL, name[1])), "displayName": name[1]}]}
-        if "checkMemberGroups" in url:
+        if "checkMemberGroups" in url or "transitiveMembers" in url:
             return {"value": []}
         return {"id": url.split("/")[2].split("?")[0], **_FIELDS}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -12,10 +13,14 @@ from joinery.domain.person import Person, Sighting
 from joinery.engine.ports import Clock, Directory, Document, StateStore
 from joinery.errors import LostRace
 
+_log = logging.getLogger(__name__)
+
 #: Names of the shared row and of the index of who is in which group.
 WATCHED = "watched-groups"
 #: How long the names are believed without asking the directory again.
 _FRESH = timedelta(hours=1)
+#: Of so many groups inside watched ones the changes are followed, by twenty links; of more, the daily comparison tells.
+_INNER_MAX = 1000
 #: How long one process believes what it read from the store.
 _REREAD = timedelta(seconds=30)
 
@@ -75,6 +80,9 @@ class GroupBook:
         for watched, nested in sorted(self._directory.groups_within(ids.values()).items()):
             for one in sorted(nested - set(ids.values())):
                 inner.setdefault(one, []).append(watched)
+        if len(inner) > _INNER_MAX:
+            _log.warning("groups not followed", extra={"action": "groups_not_followed", "inside": len(inner), "followed": _INNER_MAX})
+            inner = {one: inner[one] for one in sorted(inner)[:_INNER_MAX]}
         missing = sorted(set(self._names) - set(found))
         document: Document = {"at": to_text(self._clock.now()), "ids": ids, "missing": missing, "inner": inner}
         # Another worker may ask at the same time; its answer is as fresh as ours.

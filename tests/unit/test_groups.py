@@ -160,3 +160,17 @@ def test_a_group_that_was_renamed_between_two_reads_breaks_nothing() -> None:
     world.app.sweep()
     world.pass_time(minutes=5)
     assert [str(view.run.status) for view in world.runs()] == ["verified"]
+
+
+def test_of_more_groups_inside_than_can_be_followed_the_first_are_and_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("joinery.engine.groups._INNER_MAX", 2)
+    world = World()
+    for number in range(3):
+        inner = world.directory.put_group(f"inner-{number}", name=f"Inner {number}").id
+        world.directory.add_member(GROUP, inner)
+    world.app.sweep()
+    assert world.app.groups.inner() == ("inner-0", "inner-1")
+    assert [record.__dict__["inside"] for record in caplog.records if record.message == "groups not followed"] == [3]
+    assert [world.app.groups.watches(f"inner-{number}") for number in range(3)] == [True, True, False]
