@@ -165,7 +165,9 @@ def _example(name: str, node: Node) -> str:
         return "0" * 64
     if name.endswith(("_URL", "_AUTHORITY")):
         return "https://contoso.example/seals" if "SEALS" in name else "https://contoso.example"
-    return "00000000-0000-4000-8000-000000000000" if name.endswith("_CLIENT_ID") else "contoso"
+    if name.endswith("__fullyQualifiedNamespace"):
+        return "contoso.example"
+    return "00000000-0000-4000-8000-000000000000" if name.endswith(("_CLIENT_ID", "__clientId")) else "contoso"
 
 
 def _threads(file: Bicep, given: Mapping[str, Node]) -> Iterator[Finding]:
