@@ -41,6 +41,7 @@ class CoverageWatch:
         etag, known = book.read()
         late_since = self._late_since()
         now = self.clock.now()
+        followed = _followed(self.store) if known else []
         after: list[Trouble] = []
         for one in known:
             if one.what == LATE and late_since != one.since:
@@ -49,7 +50,8 @@ class CoverageWatch:
             if not one.told:
                 self._tell(one)
                 one = replace(one, told=True)
-            if not one.covered:
+            # Of groups that policy watches no more nothing is missed.
+            if not one.covered and (one.what == LATE or one.what in followed):
                 after.append(one)
         if late_since is not None and not any(one.what == LATE for one in after):
             # A machine that was asleep ticks before it sweeps: told only if the next tick finds it still so.
@@ -116,11 +118,15 @@ class Coverage:
         return tuple(one for one in self.troubles if not one.covered)
 
 
+def _followed(store: StateStore) -> list[str]:
+    """Rows of the links in use. Where fewer groups are followed than before, others are left behind."""
+    watched = store.read_shared(WATCHED)[1] or {}
+    return link_rows(len(watched.get("ids", {})), len(watched.get("inner", {})))
+
+
 def coverage(store: StateStore, clock: Clock) -> Coverage:
     """Read it all. Raises StoreUnavailable."""
-    watched = store.read_shared(WATCHED)[1] or {}
-    # Where fewer groups are followed than before, rows of more links are left behind.
-    stored = {row: store.read_shared(row)[1] for row in link_rows(len(watched.get("ids", {})), len(watched.get("inner", {})))}
+    stored = {row: store.read_shared(row)[1] for row in _followed(store)}
     swept = store.read_shared(SWEPT)[1]
     return Coverage(
         swept_at=from_text(swept["at"]) if swept else None,

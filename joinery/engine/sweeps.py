@@ -81,7 +81,7 @@ class Sweeper:
     ) -> tuple[int, int]:
         etag, stored = self.store.read_shared(row)
         link = stored["link"] if stored and stored.get("about") == about else None
-        ledger, lost = Ledger.read(stored), False
+        ledger, anew = Ledger.read(stored), link is None
         if link is not None:
             ledger = ledger.beginning(self.clock.now())
         else:
@@ -101,7 +101,7 @@ class Sweeper:
                     raise TryLater("the directory's links expire as soon as it gives them") from None
                 restarts += 1
                 self._lose(row, ledger)
-                ledger, lost = ledger.broken("the directory knew the link no more", self.clock.now()), True
+                ledger, anew = ledger.broken("the directory knew the link no more", self.clock.now()), True
                 link, untouched = None, self._known_people() if resync else None
                 if about is not None:
                     self._compare(about)
@@ -125,7 +125,7 @@ class Sweeper:
                     # Another sweep is ahead of us on the same link; it sends what we would.
                     return seen, pages
             if page.delta_link or link is None:
-                if lost:
+                if anew:
                     self.troubles.covered(row)
                 return seen, pages
 

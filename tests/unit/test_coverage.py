@@ -239,6 +239,26 @@ def test_a_restored_backup_is_a_hole_that_nobody_need_be_told_of() -> None:
     assert alerts(world) == []
 
 
+def test_a_lost_link_is_covered_too_where_the_bookmark_was_dropped_before_everybody_was_compared() -> None:
+    world = World()
+    sweeps(world, 1)
+    world.app.sweeper.troubles.lost("delta-people", START)
+    ticks(world, 2)
+    assert [one.what for one in now(world).open_troubles] == ["delta-people"]
+    forget_bookmarks(world.store)
+    sweeps(world, 1)
+    assert now(world).troubles == ()
+
+
+def test_a_lost_link_of_groups_that_are_watched_no_more_is_told_and_forgotten() -> None:
+    world = World()
+    sweeps(world, 1)
+    world.app.sweeper.troubles.lost("delta-inner-0", START)
+    ticks(world, 2)
+    assert now(world).troubles == ()
+    assert len(alerts(world)) == 1
+
+
 def test_a_row_of_an_earlier_release_begins_a_span() -> None:
     world = World()
     sweeps(world, 1)
