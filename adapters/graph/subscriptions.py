@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -251,14 +252,20 @@ class _Session:
 
         token = self._tokens.token()
         for last in (False, True):
+            request, call_id = ask(), str(uuid.uuid4())
+            # The SDK makes an id only for clients that it built itself.
+            request.headers.try_add("client-request-id", call_id)
             try:
-                body = await self._adapter.send_primitive_async(ask(), "bytes", {"XXX": ODataError})
+                body = await self._adapter.send_primitive_async(request, "bytes", {"XXX": ODataError})
                 return cast(Decoded, None) if answer is None else msgspec.json.decode(body or b"", type=answer)
             except APIError as error:
                 if error.response_status_code == 401 and not last:
                     self._tokens.refresh(token)
                     continue
-                raise self._translated(error, asking) from None
+                logger.warning(
+                    "Graph answered", extra={"action": "graph_called", "status": error.response_status_code, "client_request_id": call_id}
+                )
+                raise self._translated(error, asking, call_id) from None
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
                 raise TryLater(f"Graph cannot be reached ({type(error).__name__})") from None
             except JoineryError:
@@ -269,7 +276,7 @@ class _Session:
                 raise (OutcomeUnknown(said) if asking is Asking.WRITE else TryLater(said)) from None
         raise AssertionError("the second round returns or raises")
 
-    def _translated(self, error: Any, asking: Asking) -> Exception:
+    def _translated(self, error: Any, asking: Asking, call_id: str) -> Exception:
         main = getattr(error, "error", None)
         code, message = getattr(main, "code", None) or "", getattr(main, "message", None) or ""
         headers: Mapping[str, object] = dict(error.response_headers or {})
@@ -281,8 +288,6 @@ class _Session:
             # "The message names the limit" ("change-notifications-overview"); its code is that of any other no.
             code = "SubscriptionLimit"
         hide = (self._wanted.client_state, self._wanted.notification_url, self._wanted.lifecycle_url)
-        # The SDK made the id, and Graph repeats it.
-        call_id = next((str(value) for name, value in headers.items() if name.lower() == "client-request-id"), "")
         return error_for(status, code, message, asking=asking, after=retry_after(headers, self._clock.now()), call_id=call_id, hide=hide)
 
     def _note(self, action: str, resource: str, subscription: Subscription | None) -> None:

@@ -181,7 +181,7 @@ def test_whoever_must_authorise_anew_hears_nothing_until_both_are_renewed(world:
 
 def test_a_quota_that_is_used_up_is_refused_with_what_to_do(world: World) -> None:
     world.graph.switches.change({"subscription_quota": 1})
-    with pytest.raises(Refused, match=r"delete those that nobody uses.*limit of 1"):
+    with pytest.raises(Refused, match=r"delete those that nobody uses.*limit of 1.*client-request-id [0-9a-f-]{36}"):
         world.ensure()
     assert [held["resource"] for held in world.held()] == ["/users"]
 
