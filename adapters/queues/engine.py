@@ -7,6 +7,7 @@ time has done (locks that ended, messages that fell due) is settled at the start
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable
@@ -286,6 +287,12 @@ class QueueEngine:
         with self._changed:
             now = self._at_present()
             return self._shelves.next_change(now, self._clock.monotonic())
+
+    def end_locks(self) -> None:
+        """Every lock ends now, as if its time were up; the deliveries were in vain."""
+        with self._changed:
+            self._ledger.settle_time(self._clock.now(), math.inf)
+            self._changed.notify_all()
 
     def poke(self) -> None:
         """The clock was turned: let those who wait look again."""
