@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from adapters.graph.token import CachedTokens
     from adapters.halo.client import HaloClient
     from adapters.halo.tenant_profile import TenantProfile
-    from adapters.queues.engine import QueueEngine
+    from adapters.queues.opening import OpenedQueue
     from adapters.stores.sqlite import SqliteStateStore
     from adapters.stores.tables import TableStateStore
     from joinery.app import App
     from joinery.domain.policy import Policy
-    from joinery.engine.ports import CallBudget, Clock
+    from joinery.engine.ports import CallBudget, Clock, SessionQueue
     from joinery.local import Host
     from joinery.settings import Settings
+    from simulators.standing import StandIns
 
 
 def _from_environment() -> App:
@@ -46,12 +47,12 @@ app_source = AppSource(_from_environment)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """An App with what its owner has to close, and the queue engine where the queue is embedded."""
+    """An App with what its owner has to close, and the queue as whoever handles its messages sees it."""
 
     app: App
     settings: Settings
     policy: Policy
-    engine: QueueEngine
+    sessions: SessionQueue
     closers: tuple[Callable[[], None], ...] = field(default=())
 
     def close(self) -> None:
@@ -73,10 +74,6 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from adapters.graph.intake import GraphIntake
     from adapters.graph.subscriptions import GraphSubscriptions
     from adapters.halo.desk import HaloServiceDesk
-    from adapters.queues.embedded import EmbeddedQueue
-    from adapters.queues.engine import QueueEngine
-    from adapters.queues.journal import SqliteJournal
-    from adapters.queues.ledger import PERSON_MESSAGES
     from adapters.stores.seals import open_seals
     from adapters.system import SystemClock, SystemRandomness
     from adapters.webhooks.alerts import AlertWebhook
@@ -103,8 +100,8 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     settings.data.mkdir(parents=True, exist_ok=True)
     kept = open_store(settings)
     store = replacements.get("store", lambda inner: inner)(kept)
-    engine = QueueEngine(clock, SqliteJournal(settings.data / "queue.db"), PERSON_MESSAGES, name=settings.queue_name)
-    queue = replacements.get("queue", lambda inner: inner)(EmbeddedQueue(engine))
+    opened = open_queue(settings, clock)
+    queue = replacements.get("queue", lambda inner: inner)(opened.queue)
 
     graph_root, tokens, graph = graph_of(settings, clock)
     directory = replacements.get("directory", lambda inner: inner)(GraphDirectory(graph, clock=clock))
@@ -158,13 +155,13 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         *((hook.close,) if hook else ()),
         seals.close,
         kept.close,
-        engine.close,
+        opened.close,
         graph.close,
         tokens.close,
         *((budget.close,) if budget else ()),
         halo.close,
     )
-    return Parts(app=app, settings=settings, policy=policy, engine=engine, closers=closers)
+    return Parts(app=app, settings=settings, policy=policy, sessions=opened.sessions, closers=closers)
 
 
 def profile_of(settings: Settings) -> TenantProfile:
@@ -203,6 +200,18 @@ def graph_of(settings: Settings, clock: Clock) -> tuple[str, CachedTokens, Graph
     tokens = tokens_of(sign_in, clock)
     root = f"{settings.graph_url.rstrip('/')}/v1.0"
     return root, tokens, GraphClient(root, tokens, clock=clock)
+
+
+def open_queue(settings: Settings, clock: Clock) -> OpenedQueue:
+    """The queue that settings choose. Raises ConfigurationError where the file of the embedded one is foreign or damaged."""
+    from adapters.queues.opening import embedded, service_bus
+    from adapters.queues.servicebus_client import BusAddress
+
+    name = settings.queue_name
+    if settings.queue == "embedded":
+        return embedded(clock, settings.data, name)
+    connection, namespace = settings.bus_connection.reveal(), settings.bus_namespace
+    return service_bus(BusAddress(queue=name, connection=connection, namespace=namespace, client_id=settings.bus_client_id))
 
 
 def open_store(settings: Settings, *, existing: bool = False) -> SqliteStateStore | TableStateStore:
@@ -262,58 +271,19 @@ def _urls(settings: Settings) -> Any:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StandIns:
-    """The pretend Graph and the pretend Halo, served on loopback."""
-
-    graph_url: str
-    halo_url: str
-    closers: tuple[Callable[[], None], ...]
-
-    def close(self) -> None:
-        """Stop serving; their worlds stay in the data folder."""
-        for close in self.closers:
-            close()
-
-
 def build_stand_ins(settings: Settings, *, empty: bool) -> StandIns:
-    """Serve the stand-ins for which settings name no address, with their state in the data folder.
+    """Serve the stand-ins for which settings name no address, with their state in the data folder. Raises OSError when a port is taken."""
+    from simulators.standing import serve_stand_ins
 
-    A new world gets the groups that policy names, and people unless ``empty`` or only one of the two is a stand-in of ours.
-
-    Raises OSError when a port is taken.
-    """
-    from joinery.serving import serve
-    from simulators.company import prepare_desk, seed_company
-    from simulators.driver import GraphDriver, HaloDriver
-    from simulators.graph import create_graph
-    from simulators.halo import create_halo
-
-    policy = policy_of(settings)
-    settings.data.mkdir(parents=True, exist_ok=True)
-    graph_url, halo_url, closers = settings.graph_url, settings.halo_url, []
-    starts: list[Callable[[], None]] = []
-    if not graph_url:
-        graph = create_graph(settings.data)
-        served = serve(graph.wsgi, port=settings.graph_port)
-        graph_url, closers, starts = served.url, [served.close, graph.close], [graph.start]
-    if not halo_url:
-        halo = create_halo(settings.data)
-        served = serve(halo.wsgi, port=settings.halo_port)
-        halo_url, closers, starts = served.url, [*closers, served.close, halo.stop], [*starts, halo.start]
-    directory, desk = GraphDriver(graph_url), HaloDriver(halo_url)
-    if not settings.halo_url:
-        prepare_desk(desk, policy)
-    if not settings.graph_url:
-        if not empty and not settings.halo_url and directory.group_id(policy.joiner_group) is None:
-            seed_company(directory, desk, policy)
-        # The groups come last: where a start was killed half-way, the next one fills in what is missing.
-        directory.make_groups(policy.watched_groups)
-    directory.close()
-    desk.close()
-    for start in starts:
-        start()
-    return StandIns(graph_url=graph_url, halo_url=halo_url, closers=tuple(closers))
+    return serve_stand_ins(
+        policy_of(settings),
+        settings.data,
+        graph_url=settings.graph_url,
+        halo_url=settings.halo_url,
+        graph_port=settings.graph_port,
+        halo_port=settings.halo_port,
+        empty=empty,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -327,7 +297,7 @@ class Local:
     def start(self) -> None:
         """Begin to handle messages and to run timers; health says when the start-up sweep is through."""
         self.parts.app.starting(alone=self.parts.settings.store == "sqlite")
-        self.host.start({self.parts.engine.name: self.parts.engine})
+        self.host.start({self.parts.settings.queue_name: self.parts.sessions})
 
     def close(self) -> None:
         """Stop the host first, so that nothing is in hand when its surroundings go."""

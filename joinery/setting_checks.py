@@ -55,6 +55,21 @@ def bad_connection(text: str, *, service: str = "Table") -> str:
     return ""
 
 
+def bad_bus_connection(text: str) -> str:
+    """What is wrong with a Service Bus connection string, in words that repeat none of it; empty where it is sound."""
+    if not text:
+        return ""
+    pairs = [part.partition("=") for part in text.strip().rstrip(";").split(";")]
+    has = {name.strip().casefold(): value.strip() for name, sign, value in pairs if sign}
+    if len(has) < len(pairs):
+        return "is no list of NAME=VALUE;"
+    if not re.fullmatch(r"sb://[^/\s@?#]+/?", has.get("endpoint", ""), re.IGNORECASE):
+        return "names no Endpoint=sb://HOST"
+    if not (has.get("sharedaccesskeyname") and has.get("sharedaccesskey")) and not has.get("sharedaccesssignature"):
+        return "names neither SharedAccessKeyName and SharedAccessKey nor SharedAccessSignature"
+    return ""
+
+
 def on_loopback(url: str) -> bool:
     """Whether a sound address is on this machine; an empty one means the stand-in, which is. A name that only looks like an address is not."""
     host = urlsplit(url).hostname or "127.0.0.1"

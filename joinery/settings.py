@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from joinery.errors import ConfigurationError, Finding
-from joinery.setting_checks import bad_alert_url, bad_connection, bad_url, on_loopback
+from joinery.place_checks import wrong_about_places
+from joinery.setting_checks import bad_alert_url, bad_url, on_loopback
 from joinery.sign_in_checks import in_cloud, needed_to_sign_in, wrong_about_sign_in
 
 #: What there is to choose from.
-STORES, QUEUES = ("sqlite", "tables"), ("embedded",)
+STORES, QUEUES = ("sqlite", "tables"), ("embedded", "servicebus")
 #: Variables that only the command reads.
 COMMAND_ONLY = ("JOINERY_EMPTY", "JOINERY_NO_PLAY")
 
@@ -65,7 +66,16 @@ class Settings:
         "JOINERY_TABLES_CONNECTION", Secret(""), "connection string of a storage account, in place of the address; for the emulator too"
     )
     tables_name: str = _setting("JOINERY_TABLES_NAME", "joinery", "name of the table; 3 to 63 letters and digits")
-    queue: str = _setting("JOINERY_QUEUE", "embedded", "what carries messages")
+    queue: str = _setting(
+        "JOINERY_QUEUE", "embedded", "what carries messages: embedded (a file in the data folder) or servicebus (Azure Service Bus)"
+    )
+    bus_connection: Secret = _setting(
+        "ServiceBusConnection", Secret(""), "connection string of the Service Bus namespace, for the emulator; the functions' own setting"
+    )
+    bus_namespace: str = _setting(
+        "ServiceBusConnection__fullyQualifiedNamespace", "", "NAME.servicebus.windows.net, entered as the managed identity of this machine"
+    )
+    bus_client_id: str = _setting("ServiceBusConnection__clientId", "", "client id of that identity, where it is a user-assigned one")
     data: Path = _setting("JOINERY_DATA", Path(".joinery"), "folder of the SQLite files and of the stand-ins' state")
     seal_file: str = _setting(
         "JOINERY_SEAL_FILE", "", "file, or folder of seals.jsonl, in which the audit is sealed; empty: seals.jsonl in the data folder"
@@ -191,8 +201,7 @@ class Settings:
             wrong("graph_tenant", f"is {self.graph_tenant!r}", "Use the tenant's id or one of its domains, e.g. contoso.onmicrosoft.com.")
         for name, problem, remedy in (
             *wrong_about_sign_in(self),
-            *self._wrong_about_tables(),
-            *self._wrong_about_seals(),
+            *wrong_about_places(self),
             *self._wrong_about_the_desk_webhook(),
         ):
             wrong(name, problem, remedy)
@@ -222,35 +231,6 @@ class Settings:
             if len(getattr(self, name).reveal()) > 128:
                 wrong(name, "is longer than 128 characters", "Graph keeps at most 128; 64 hexadecimal digits are plenty.")
         return findings
-
-    def _wrong_about_tables(self) -> Iterator[tuple[str, str, str]]:
-        """(field, problem, remedy) of each thing that does not fit. No text of a connection string is repeated: it holds a key."""
-        given = [name for name in ("tables_url", "tables_connection") if getattr(self, name)]
-        if self.store == "tables" and not given:
-            remedy = "Use https://ACCOUNT.table.core.windows.net, or put a connection string into JOINERY_TABLES_CONNECTION."
-            yield "tables_url", "is not set, and JOINERY_STORE=tables needs it", remedy
-        if self.store != "tables":
-            for name in given:
-                yield name, f"is set, but JOINERY_STORE is {self.store!r}", "Set JOINERY_STORE=tables, or remove this one."
-        if len(given) == 2:
-            yield "tables_connection", "is set beside JOINERY_TABLES_URL", "Keep one of the two: they may name different accounts."
-        if problem := bad_url(self.tables_url) or ("" if not self.tables_url or self.tables_url.startswith("https:") else "is not https"):
-            yield "tables_url", problem, "Use https://ACCOUNT.table.core.windows.net; for the emulator, a connection string."
-        if problem := bad_connection(self.tables_connection.reveal()):
-            yield "tables_connection", problem, "Copy the connection string that the portal shows beside the account's keys."
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,62}", self.tables_name):
-            yield "tables_name", f"is {self.tables_name!r}", "Use 3 to 63 letters and digits, a letter first."
-
-    def _wrong_about_seals(self) -> Iterator[tuple[str, str, str]]:
-        """(field, problem, remedy) of each thing that does not fit."""
-        places = [name for name in ("seals_url", "seals_connection", "seal_file") if getattr(self, name)]
-        if len(places) > 1:
-            yield places[0], "is not the only place for the seals", "Keep one of JOINERY_SEALS_URL, _CONNECTION and JOINERY_SEAL_FILE."
-        if self.seals_url and (bad_url(self.seals_url) or not re.fullmatch(r"https://[^/]+/[a-z0-9]+(-[a-z0-9]+)*/?", self.seals_url)):
-            remedy = "Use https://ACCOUNT.blob.core.windows.net/CONTAINER; for the emulator, a connection string."
-            yield "seals_url", bad_url(self.seals_url) or f"is {self.seals_url!r}", remedy
-        if problem := bad_connection(self.seals_connection.reveal(), service="Blob"):
-            yield "seals_connection", problem, "Copy the connection string that the portal shows beside the account's keys."
 
     def _wrong_about_the_desk_webhook(self) -> Iterator[tuple[str, str, str]]:
         """(field, problem, remedy) of each thing that does not fit. No secret is repeated."""

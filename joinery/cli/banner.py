@@ -9,7 +9,8 @@ from joinery.cli.words import counted
 if TYPE_CHECKING:
     from joinery.cli.up import Plan
     from joinery.settings import Settings
-    from wiring import Local, StandIns
+    from simulators.standing import StandIns
+    from wiring import Local
 
 
 def banner(chosen: Plan, local: Local, accounts: int = 0) -> list[str]:

@@ -208,7 +208,7 @@ def is_still(local: Local, *, answered: Collection[str] = ()) -> bool:
 
     ``answered`` are the ids of people whose runs have their answer already, whether or not we have heard of it.
     """
-    if local.parts.engine.counts().active:
+    if local.parts.app.queue.waiting():
         return False
     reads = local.parts.app.reads
     if any(_busy(known.head) for known in reads.people()):
@@ -239,7 +239,7 @@ def wait_until_still(
     since: float | None = None
     ends_at = time.monotonic() + at_most
     while not stop.is_set() and time.monotonic() < ends_at:
-        still = is_still(local, answered=answered) if settled else not local.parts.engine.counts().active
+        still = is_still(local, answered=answered) if settled else not local.parts.app.queue.waiting()
         since = (since or time.monotonic()) if still else None
         if since is not None and time.monotonic() - since >= _STILL:
             return True

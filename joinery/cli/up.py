@@ -24,7 +24,8 @@ from joinery.setting_checks import on_loopback
 
 if TYPE_CHECKING:
     from joinery.settings import Settings
-    from wiring import Local, StandIns
+    from simulators.standing import StandIns
+    from wiring import Local
 
 T = TypeVar("T")
 

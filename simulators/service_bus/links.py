@@ -108,6 +108,7 @@ class Intake(Link):
         self._first = Transfer()
 
     def opened(self) -> None:
+        """The client may send."""
         self.credit = _CREDIT
         self.session.grant(self)
 
@@ -154,6 +155,7 @@ class Inbox(Intake):
         return min(engine.rules.message_bytes_max for engine in self._entity.engines)
 
     def take(self, content: bytes, message_format: int) -> Described:
+        """Put it into the queue, or into each of them. Raises Refusal."""
         faults = self.session.connection.faults
         if faults.busy > 0:
             faults.busy -= 1
@@ -250,6 +252,7 @@ class Outlet(Link):
         self.credit = 0
 
     def close(self) -> None:
+        """It is gone, and its session is free."""
         super().close()
         if self.lock is not None:
             self.entity.engine.release_session(self.lock)

@@ -44,6 +44,7 @@ class Tokens(Intake):
     """Requests at ``$cbs``. Every token is good: this service has nothing to guard."""
 
     def take(self, content: bytes, message_format: int) -> Described:
+        """Say that it is accepted."""
         request = _read(content)
         told = {"status-code": Int(202), "status-description": "Accepted"}
         _reply(self, request, told, None)
@@ -58,6 +59,7 @@ class Requests(Intake):
         self._management = management
 
     def take(self, content: bytes, message_format: int) -> Described:
+        """Do what is asked, and answer."""
         request = _read(content)
         operation = str(request.application_properties.get("operation", "")).removeprefix("com.microsoft:")
         told: dict[str, Any]

@@ -92,6 +92,11 @@ def incoming(encoded: bytes) -> NewMessage:
     )
 
 
+def content_of(body: bytes) -> bytes:
+    """What a sender put into the data sections of a message that the queue keeps."""
+    return b"".join(content for code, content, _ in _cut(body) if code == DATA)
+
+
 def outgoing(message: QueueMessage, *, locked: bool) -> bytes:
     """What a receiver reads; ``locked`` where it is told until when the delivery is theirs."""
     sections = Sections.of(message.body)

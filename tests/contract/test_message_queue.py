@@ -53,6 +53,9 @@ def test_a_moment_in_the_past_is_at_once(sending: QueueUnderTest) -> None:
 
 
 def test_what_is_to_be_handled_now_is_counted_apart_from_what_is_for_later(sending: QueueUnderTest) -> None:
+    if not sending.counts:
+        assert (sending.queue.waiting(), sending.queue.scheduled()) == (None, None)
+        return
     assert (sending.queue.waiting(), sending.queue.scheduled()) == (0, 0)
     sending.queue.send([message(b"now"), message(b"later", not_before=sending.clock.now() + timedelta(hours=1))])
     assert (sending.queue.waiting(), sending.queue.scheduled()) == (1, 1)
@@ -64,7 +67,7 @@ def test_what_is_to_be_handled_now_is_counted_apart_from_what_is_for_later(sendi
 
 def test_sending_nothing_is_fine(sending: QueueUnderTest) -> None:
     sending.queue.send([])
-    assert sending.queue.waiting() == 0
+    assert sending.receive_due() == {}
 
 
 @pytest.mark.parametrize(
@@ -78,4 +81,4 @@ def test_sending_nothing_is_fine(sending: QueueUnderTest) -> None:
 def test_one_message_that_breaks_a_rule_keeps_its_whole_batch_out(sending: QueueUnderTest, broken: Outgoing) -> None:
     with pytest.raises(ValueError, match=r"session id|time zone"):
         sending.queue.send([message(b"good"), broken])
-    assert sending.queue.waiting() == 0
+    assert sending.receive_due() == {}
