@@ -307,7 +307,7 @@ class Local:
             self.stand_ins.close()
 
 
-def build_local(settings: Settings, *, empty: bool = False, **replacements: Any) -> Local:
+def build_local(settings: Settings, *, empty: bool = False, listen: str = "127.0.0.1", **replacements: Any) -> Local:
     """The registered functions on the local host, with stand-ins where settings name no real Graph and Halo.
 
     Raises ConfigurationError, or OSError when a port is taken.
@@ -331,6 +331,7 @@ def build_local(settings: Settings, *, empty: bool = False, **replacements: Any)
         settings=HostSettings.read(Path(__file__).resolve().parent / "host.json"),
         app_settings={"JOINERY_QUEUE_NAME": settings.queue_name},
         port=settings.port,
+        address=listen,
     )
     host.listen()
     settings = with_client_state(settings)

@@ -82,7 +82,9 @@ class Host:
         app_settings: what ``%NAME%`` in a binding stands for.
     """
 
-    def __init__(self, functions: Iterable[Any], *, settings: HostSettings, app_settings: Mapping[str, str], port: int) -> None:
+    def __init__(
+        self, functions: Iterable[Any], *, settings: HostSettings, app_settings: Mapping[str, str], port: int, address: str = "127.0.0.1"
+    ) -> None:
         self._settings = settings
         self._app_settings = app_settings
         self._stopping = threading.Event()
@@ -94,6 +96,7 @@ class Host:
         self._workers: list[_SessionWorker] = []
         self._timers: list[tuple[str, str, str, Callable[..., Any]]] = []
         self._port = port
+        self._address = address
         self._served: Served | None = None
         self._started = False
         for function in functions:
@@ -134,7 +137,7 @@ class Host:
 
     def listen(self) -> None:
         """Bind the port; every request gets 503 until ``start``. Raises OSError when the port is taken."""
-        self._served = serve(self, port=self._port, threads=8, body_max=BODY_MAX)
+        self._served = serve(self, self._address, self._port, threads=8, body_max=BODY_MAX)
 
     def start(self, queues: Mapping[str, SessionQueue]) -> None:
         """Serve the routes, pump the queues, and run the timers: each once now, as one that is past due, then on schedule.

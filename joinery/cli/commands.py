@@ -111,6 +111,30 @@ def stand_ins(
     end(run)
 
 
+@app.command(epilog=examples.WORKER)
+def worker(
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="ADDRESS", help="Address of the functions: 0.0.0.0 in a container.")
+    ] = "127.0.0.1",
+    port: Port = None,
+    data: Data = None,
+    policy: PolicyFile = None,
+) -> None:
+    """Do what the functions do, without Azure Functions.
+
+    In a container or on a server: the webhooks, the messages of the queue, the timers. With JOINERY_QUEUE=servicebus and JOINERY_STORE=tables
+    any number of them work side by side. What is in hand at a stop is finished, or goes on elsewhere.
+    """
+    from joinery.cli.options import flags, settings_from
+    from joinery.cli.worker import run_worker
+
+    def run() -> int:
+        _, findings = flags()
+        return run_worker(settings_from(findings, port=port, data=data, policy=policy), listen=listen)
+
+    end(run)
+
+
 @app.command(epilog=examples.DEMO)
 def demo() -> None:
     """Play a day at full speed, and prove what was done.

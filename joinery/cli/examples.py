@@ -31,6 +31,11 @@ STAND_INS = _epilog(
     "joinery stand-ins --empty --graph-port 7081 --halo-port 7082 --data /tmp/worlds",
     codes=_RUNS,
 )
+WORKER = _epilog(
+    "joinery worker",
+    "joinery worker --listen 0.0.0.0 --port 8080     # in a container, behind something that ends TLS",
+    codes="0 stopped by Ctrl-C or SIGTERM, within ten seconds; 2 a setting, the policy, the port or the data folder is wrong.",
+)
 DEMO = _epilog(
     "joinery demo",
     "joinery demo > demo.txt && tail -20 demo.txt",

@@ -21,7 +21,15 @@ class _QuietFile(logging.handlers.RotatingFileHandler):
 
 def log_to(path: Path) -> None:
     """Send everything from INFO on (of others: from WARNING on) to the file, and nothing to the terminal. Raises OSError."""
-    handler = _QuietFile(path, maxBytes=_SIZE_MAX, backupCount=3, encoding="utf-8")
+    _log_with(_QuietFile(path, maxBytes=_SIZE_MAX, backupCount=3, encoding="utf-8"))
+
+
+def log_to_stderr() -> None:
+    """The same, for whoever gathers what a container says."""
+    _log_with(logging.StreamHandler())
+
+
+def _log_with(handler: logging.Handler) -> None:
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
