@@ -33,10 +33,6 @@ NEEDED = {"APPLICATIONINSIGHTS_CONNECTION_STRING", "PYTHON_THREADPOOL_THREAD_COU
 HOST = "AzureWebJobsStorage"
 ADDRESSES = {"AzureWebJobsStorage": "accountName", "serviceBusTrigger": "fullyQualifiedNamespace"}
 BY_IDENTITY = ("credential", "clientId")
-#: Set before the code can read them: the setting, and what the code cannot do without until then.
-AHEAD = {
-    "JOINERY_QUEUE": {"JOINERY_QUEUE"},
-}
 #: Settings that must not be set on Flex Consumption ("flex-consumption-plan").
 FORBIDDEN = re.compile(
     r"FUNCTIONS_(EXTENSION_VERSION|WORKER_\w+|MAX_HTTP_CONCURRENCY)|WEBSITE_(RUN_FROM_PACKAGE|CONTENT\w+|TIME_ZONE)|ENABLE_ORYX_BUILD"
@@ -119,7 +115,7 @@ def _passed(files: Sequence[Bicep]) -> dict[str, str]:
 def _settings(file: Bicep, config: Declared, passed: Mapping[str, str]) -> Iterator[Finding]:
     given = properties(at(config.value, "properties"))
     connections = _connections()
-    known = {one.metadata["env"] for one in fields(Settings)} | PLATFORM | connections | set(AHEAD)
+    known = {one.metadata["env"] for one in fields(Settings)} | PLATFORM | connections
     for name in given:
         if FORBIDDEN.fullmatch(name):
             yield file.finding(given[name], f"{name} must not be set on Flex Consumption", "Remove it; functionAppConfig says it.")
@@ -148,12 +144,11 @@ def _connections() -> set[str]:
 
 def _refused(given: Mapping[str, Node], passed: Mapping[str, str]) -> list[Finding]:
     """What the code says to these settings; where only the deployment knows a value, something of its kind stands for it."""
-    environ = {name: passed.get(text(node)) or _example(name, node) for name, node in given.items() if name not in AHEAD}
+    environ = {name: passed.get(text(node)) or _example(name, node) for name, node in given.items()}
     try:
         Settings.from_environment(environ).check_complete()
     except ConfigurationError as error:
-        forgiven = set().union(*(AHEAD[name] for name in given if name in AHEAD))
-        return [finding for finding in error.findings if finding.place not in forgiven]
+        return list(error.findings)
     return []
 
 
