@@ -9,8 +9,9 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,13 @@ from wiring import app_source, build_app
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    _Door = AbstractContextManager[str]
+
 _ROOT = Path(__file__).resolve().parent.parent
 _STATE = "c" * 64
+_QUEUE = "person-messages"
+#: Bytes of a message of a bare door: as many as an envelope has.
+_BODY = b"x" * 150
 _ITEMS = 100
 _POSTS = 500
 _ROUNDS, _SECONDS, _CLIENTS = 5, 2.0, 4
@@ -49,32 +55,84 @@ def measure() -> Iterator[Figure]:
         yield from _own_time("our own time", limit=_OWN_MAX)
     with _app(None):
         yield from _own_time("with the embedded queue, which is synced to disk")
-    rates: dict[str, list[float]] = {"bare": [], "ours": []}
+    yield _taken_in("notifications taken in, embedded queue", _bare_door, _our_door)
+    with _bus() as connection:
+        with _app(None, connection=connection):
+            yield from _own_time("with the pretend Service Bus over AMQP")
+        yield _taken_in("notifications taken in, over AMQP", lambda: _bare_door(connection), lambda: _our_door(connection))
+
+
+def _taken_in(name: str, bare: Callable[[], _Door], ours: Callable[[], _Door]) -> Figure:
+    """Both doors in turn, so that a busy moment strikes both."""
+    rates: tuple[list[float], list[float]] = ([], [])
     for _ in range(_ROUNDS):
-        for name, door in (("bare", _bare_door), ("ours", _our_door)):
+        for seen, door in zip(rates, (ours, bare), strict=True):
             with door() as url:
-                rates[name].append(_rate(url))
-    ours, bare = median(rates["ours"]), median(rates["bare"])
-    yield Figure(name="notifications taken in", value=ours, unit="/s", peer=bare, peer_name="bare WSGI, parse, one batch send")
+                seen.append(_rate(url))
+    peer = "bare WSGI, parse, one batch send"
+    return Figure(name=name, value=median(rates[0]), unit="/s", peer=median(rates[1]), peer_name=peer)
 
 
 @contextmanager
-def _bare_door() -> Iterator[str]:
+def _bus() -> Iterator[str]:
+    """Connection string of a pretend Service Bus in a process of its own, with its queue in memory."""
     with tempfile.TemporaryDirectory() as folder:
-        queue = QueueEngine(SystemClock(), SqliteJournal(Path(folder) / "queue.db"))
-        served = serve(_bare(queue), body_max=BODY_MAX)
+        entities = Path(folder) / "entities.json"
+        entities.write_text(json.dumps({"queues": {_QUEUE: {"requires_session": True}}}), encoding="utf-8")
+        command = [sys.executable, "-m", "simulators.service_bus", str(entities), "0"]
+        process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True)
         try:
-            yield served.url
+            if process.stdout is None:
+                raise RuntimeError("the pipe is missing")
+            port = process.stdout.readline().split()[-1]
+            yield f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=local;SharedAccessKey=local;UseDevelopmentEmulator=true"
         finally:
-            served.close()
-            queue.close()
+            process.terminate()
+            process.wait()
 
 
 @contextmanager
-def _our_door() -> Iterator[str]:
+def _bare_door(connection: str = "") -> Iterator[str]:
+    """The least that takes notifications in: parse, one message each, one batch, 202."""
+    with ExitStack() as closing:
+        send = _bus_batch(closing, connection) if connection else _embedded_batch(closing)
+
+        def take(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            posted = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+            send([item["resourceData"]["id"] for item in posted["value"]])
+            start_response("202 Accepted", [("Content-Length", "0")])
+            return [b""]
+
+        served = serve(take, body_max=BODY_MAX)
+        closing.callback(served.close)
+        yield served.url
+
+
+def _embedded_batch(closing: ExitStack) -> Callable[[list[str]], object]:
+    folder = closing.enter_context(tempfile.TemporaryDirectory())
+    queue = QueueEngine(SystemClock(), SqliteJournal(Path(folder) / "queue.db"))
+    closing.callback(queue.close)
+    return lambda ids: queue.send([NewMessage(body=_BODY, session_id=one, message_id=str(uuid.uuid4())) for one in ids])
+
+
+def _bus_batch(closing: ExitStack, connection: str) -> Callable[[list[str]], object]:
+    from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+    client = closing.enter_context(ServiceBusClient.from_connection_string(connection))
+    sender, lock = closing.enter_context(client.get_queue_sender(_QUEUE)), threading.Lock()
+
+    def send(ids: list[str]) -> None:
+        with lock:
+            sender.send_messages([ServiceBusMessage(_BODY, session_id=one, message_id=str(uuid.uuid4())) for one in ids])
+
+    return send
+
+
+@contextmanager
+def _our_door(connection: str = "") -> Iterator[str]:
     # The routes alone: whoever handled the messages would take the processor that taking them in is measured on.
     routes = [one for one in registered(function_app.app) if one.get_trigger().type == "httpTrigger"]
-    with _app(None):
+    with _app(None, connection=connection):
         host = Host(routes, settings=HostSettings.read(_ROOT / "host.json"), app_settings={}, port=0)
         host.listen()
         host.start({})
@@ -85,12 +143,13 @@ def _our_door() -> Iterator[str]:
 
 
 @contextmanager
-def _app(queue: ForgetfulQueue | None) -> Iterator[None]:
+def _app(queue: ForgetfulQueue | None, *, connection: str = "") -> Iterator[None]:
     """The functions' App over files in a folder; nobody outside is asked anything."""
     with tempfile.TemporaryDirectory() as folder:
         nobody = "http://127.0.0.1:9"
         given = {"data": folder, "graph_url": nobody, "halo_url": nobody, "public_url": "https://joinery.example", "client_state": _STATE}
-        parts = build_app(Settings.from_environment({}, **given), **({"queue": lambda inner: queue} if queue else {}))
+        bus = {"JOINERY_QUEUE": "servicebus", "ServiceBusConnection": connection} if connection else {}
+        parts = build_app(Settings.from_environment(bus, **given), **({"queue": lambda inner: queue} if queue else {}))
         app_source.use(parts.app)
         try:
             yield
@@ -122,19 +181,6 @@ def _post(number: int) -> bytes:
     people = [person_id(number * _ITEMS + item) for item in range(_ITEMS)]
     data = [{"@odata.type": "#Microsoft.Graph.User", "@odata.id": f"Users/{person}", "id": person} for person in people]
     return json.dumps({"value": [{**one, "resource": f"Users/{row['id']}", "resourceData": row} for row in data]}).encode()
-
-
-def _bare(queue: QueueEngine) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
-    """The least that takes notifications in: parse, one message each, one batch, 202."""
-
-    def take(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        posted = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
-        ids = [item["resourceData"]["id"] for item in posted["value"]]
-        queue.send([NewMessage(body=b"x" * 150, session_id=one, message_id=f"{one}{time.perf_counter_ns()}") for one in ids])
-        start_response("202 Accepted", [("Content-Length", "0")])
-        return [b""]
-
-    return take
 
 
 def _rate(url: str) -> float:

@@ -126,9 +126,20 @@ def test_subscriptions_carry_the_addresses_that_the_host_serves(tmp_path: Any) -
 
 @pytest.mark.parametrize("function", registered(function_app.app), ids=lambda one: one.get_function_name())
 def test_every_setting_that_a_binding_names_is_in_the_sample(function: Any) -> None:
-    for value in function.get_trigger().get_dict_repr().values():
+    """A connection is a prefix: the setting of that name, or those that begin with it and two underscores."""
+    for key, value in function.get_trigger().get_dict_repr().items():
         for name in re.findall(r"%(\w+)%", str(value)):
             assert name in SAMPLE, name
+        if key == "connection":
+            assert any(name == value or name.startswith(f"{value}__") for name in SAMPLE), value
+
+
+def test_the_sample_is_a_deployment_once_its_secrets_are_filled_in() -> None:
+    """Nothing is misspelt, nothing contradicts anything, and nothing that Azure needs is missing."""
+    filled = {name: value or "s" * 64 for name, value in SAMPLE.items()}
+    settings = Settings.from_environment(filled)
+    assert settings.missing() == []
+    assert (settings.store, settings.queue) == ("tables", "servicebus")
 
 
 def test_the_linter_leaves_the_signatures_alone() -> None:
