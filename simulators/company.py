@@ -286,7 +286,7 @@ def _fill_desk(halo: HaloDriver, policy: Policy, people: Sequence[Employee], ids
         halo.call("POST", "/Users", users)
     roles = {str(row["name"]): row["id"] for row in halo.call("GET", "/roles")}
     stands_for = {group: rule.role for group, rule in policy.roles.items()}
-    listed = halo.call("GET", "/Agent?includeinactive=true")
+    listed = halo.call("GET", "/Agent?includedisabled=true")
     known = {str(row["email"]).lower() for row in (listed["results"] if isinstance(listed, dict) else listed)}
     agents = [
         {

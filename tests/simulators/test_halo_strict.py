@@ -4,13 +4,19 @@ import json
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
+from joinery.policy_file import read_policy
+from simulators.company import prepare_desk, seed_company
+from simulators.driver import GraphDriver, HaloDriver
+from simulators.graph import create_graph
 from simulators.halo import create_halo, sign_in
 from simulators.halo.app import _app
 from simulators.halo.published import BODIES, PARAMETERS, UNPUBLISHED
 
-CONTRACT = Path(__file__).resolve().parents[2] / ".." / "shared" / "contracts" / "haloitsm.json"
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACT = ROOT / ".." / "shared" / "contracts" / "haloitsm.json"
 #: Our word for a member's type -> what the schema calls it.
 KINDS = {
     "int": {"integer:int32", "integer:int64"},
@@ -89,3 +95,18 @@ def test_every_route_of_the_pretend_halo_is_published(contract):
     assert routes - published == {("GET", "/api/authinfo"), ("GET", "/api/instanceinfo"), ("POST", "/api/report")}, (
         "what needs no token is not in the schema, and the copy beside us leaves reports out"
     )
+
+
+def test_whoever_fills_the_pretend_halo_names_nothing_that_is_not_published():
+    """A company is made, as `joinery up` makes it; a parameter that is not published would be ignored in silence there, too."""
+    graph, halo = create_graph(None, notify=False), create_halo(strict="everybody")
+    directory = GraphDriver("http://graph.test", transport=httpx.WSGITransport(app=graph.wsgi))
+    desk = HaloDriver("http://halo.test", transport=httpx.WSGITransport(app=halo.wsgi))
+    policy = read_policy(ROOT / "config" / "policy.example.toml")
+    for _ in range(2):
+        prepare_desk(desk, policy)
+        seed_company(directory, desk, policy)
+    calls = sign_in(halo).get("/_calls").json()
+    assert len(calls) > 10 and [call for call in calls if call["status"] >= 400] == []
+    graph.close()
+    halo.stop()
