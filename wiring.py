@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from joinery.engine.ports import CallBudget, Clock, SessionQueue
     from joinery.local import Host
     from joinery.settings import Settings
+    from simulators.service_bus.server import ServiceBus
     from simulators.standing import StandIns
 
 
@@ -286,6 +287,13 @@ def build_stand_ins(settings: Settings, *, empty: bool) -> StandIns:
     )
 
 
+def build_bus(settings: Settings, port: int) -> ServiceBus:
+    """Serve a pretend Service Bus with the queue that settings name, its journal in the data folder. Raises OSError when the port is taken."""
+    from simulators.service_bus.server import ServiceBus
+
+    return ServiceBus.with_queue(settings.queue_name, settings.data / "service-bus", port=port).start()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Local:
     """Everything on one machine."""
@@ -316,7 +324,6 @@ def build_local(settings: Settings, *, empty: bool = False, listen: str = "127.0
     from joinery.addresses import remember_addresses
     from joinery.local import Host, HostSettings, registered
     from joinery.local_secrets import with_client_state, with_desk_webhook
-    from simulators.webhooks import tell_of_answers
 
     # What lies in the data folder (secrets, the stand-ins' tokens, people) is for this user alone.
     os.umask(0o077)
@@ -336,6 +343,8 @@ def build_local(settings: Settings, *, empty: bool = False, listen: str = "127.0
     host.listen()
     settings = with_client_state(settings)
     if pretend_halo:
+        from simulators.webhooks import tell_of_answers
+
         settings = with_desk_webhook(settings)
         secret, password = settings.desk_webhook_secret.reveal(), settings.desk_webhook_password.reveal()
         tell_of_answers(settings.halo_url, f"{host.url}/api/desk-events/{secret}", user=settings.desk_webhook_user, password=password)

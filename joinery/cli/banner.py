@@ -36,8 +36,14 @@ def banner(chosen: Plan, local: Local, accounts: int = 0) -> list[str]:
     return [*lines, "", "Ctrl-C stops; the next start goes on with the same data.", ""]
 
 
-def stand_ins_banner(settings: Settings, stand_ins: StandIns, accounts: int = 0) -> list[str]:
-    """The lines that `joinery stand-ins` opens with; ``accounts`` as above."""
+def stand_ins_banner(settings: Settings, stand_ins: StandIns, accounts: int = 0, bus: str = "") -> list[str]:
+    """The lines that `joinery stand-ins` opens with; ``accounts`` as above, ``bus``: how a pretend Service Bus is reached, where there is one."""
+    over = [
+        "",
+        "With messages over its Service Bus (the keys in it are pretence):",
+        "",
+        f"  export JOINERY_QUEUE=servicebus ServiceBusConnection='{bus}'",
+    ]
     return [
         "The stand-ins are up, on this machine only.",
         "",
@@ -49,6 +55,7 @@ def stand_ins_banner(settings: Settings, stand_ins: StandIns, accounts: int = 0)
         "Start Joinery in another terminal:",
         "",
         f"  joinery up --graph-url {stand_ins.graph_url} --halo-url {stand_ins.halo_url} --data {settings.data}",
+        *(over if bus else []),
         "",
     ]
 

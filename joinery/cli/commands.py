@@ -10,7 +10,21 @@ import typer
 from joinery.cli import examples
 from joinery.cli.exits import end
 from joinery.cli.guard_commands import failed, policy_edits, rings
-from joinery.cli.options import PLAIN, Data, Empty, GraphPort, GraphUrl, HaloPort, HaloUrl, Json, NoPlay, PolicyFile, Port, SettleSeconds
+from joinery.cli.options import (
+    PLAIN,
+    Data,
+    Empty,
+    GraphPort,
+    GraphUrl,
+    HaloPort,
+    HaloUrl,
+    Json,
+    NoPlay,
+    PolicyFile,
+    Port,
+    SettleSeconds,
+)
+from joinery.cli.server_commands import stand_ins, worker
 
 
 def show_version(wanted: bool) -> None:
@@ -92,47 +106,8 @@ def up(
     )
 
 
-@app.command("stand-ins", epilog=examples.STAND_INS)
-def stand_ins(
-    empty: Empty = None, graph_port: GraphPort = None, halo_port: HaloPort = None, data: Data = None, policy: PolicyFile = None
-) -> None:
-    """Run the pretend Graph and the pretend Halo alone.
-
-    For a `joinery up` in another process.
-    """
-    from joinery.cli.options import flags, settings_from
-    from joinery.cli.up import run_stand_ins
-
-    def run() -> int:
-        switches, findings = flags(empty=empty)
-        settings = settings_from(findings, graph_port=graph_port, halo_port=halo_port, data=data, policy=policy)
-        return run_stand_ins(settings, empty=switches["empty"])
-
-    end(run)
-
-
-@app.command(epilog=examples.WORKER)
-def worker(
-    listen: Annotated[
-        str, typer.Option("--listen", metavar="ADDRESS", help="Address of the functions: 0.0.0.0 in a container.")
-    ] = "127.0.0.1",
-    port: Port = None,
-    data: Data = None,
-    policy: PolicyFile = None,
-) -> None:
-    """Do what the functions do, without Azure Functions.
-
-    In a container or on a server: the webhooks, the messages of the queue, the timers. With JOINERY_QUEUE=servicebus and JOINERY_STORE=tables
-    any number of them work side by side. What is in hand at a stop is finished, or goes on elsewhere.
-    """
-    from joinery.cli.options import flags, settings_from
-    from joinery.cli.worker import run_worker
-
-    def run() -> int:
-        _, findings = flags()
-        return run_worker(settings_from(findings, port=port, data=data, policy=policy), listen=listen)
-
-    end(run)
+app.command("stand-ins", epilog=examples.STAND_INS)(stand_ins)
+app.command(epilog=examples.WORKER)(worker)
 
 
 @app.command(epilog=examples.DEMO)

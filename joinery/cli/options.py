@@ -20,6 +20,10 @@ Port = Annotated[
     int | None,
     typer.Option("--port", help="Port of the functions; 0 takes a free one. Default 7071. (env: JOINERY_PORT)", show_default=False),
 ]
+BusPort = Annotated[
+    int | None, typer.Option("--bus-port", help="Port of a pretend Service Bus, 0 for a free one; without it there is none.")
+]
+Listen = Annotated[str, typer.Option("--listen", metavar="ADDRESS", help="Address of the functions: 0.0.0.0 in a container.")]
 GraphPort = Annotated[
     int | None, typer.Option("--graph-port", help="Port of the pretend Graph. Default 7081. (env: JOINERY_GRAPH_PORT)", show_default=False)
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import signal
@@ -87,22 +88,29 @@ def run_up(chosen: Plan) -> int:
     return WELL
 
 
-def run_stand_ins(settings: Settings, *, empty: bool) -> int:
+def run_stand_ins(settings: Settings, *, empty: bool, bus_port: int | None = None) -> int:
     """Serve the stand-ins alone until SIGINT or SIGTERM. Raises ConfigurationError."""
     from joinery.cli.banner import stand_ins_banner
-    from wiring import build_stand_ins
+    from wiring import build_bus, build_stand_ins
 
-    check(settings, {"--graph-port": settings.graph_port, "--halo-port": settings.halo_port})
+    ports = {"--graph-port": settings.graph_port, "--halo-port": settings.halo_port}
+    check(settings, ports if bus_port is None else ports | {"--bus-port": bus_port})
     with until_stopped() as stop, held(settings.data, "stand-ins"):
         log_to(settings.data / "stand-ins.log")
         stand_ins: StandIns = starting(settings.data, lambda: build_stand_ins(settings, empty=empty))
+        closers = [stand_ins.close]
         try:
-            for line in stand_ins_banner(settings, stand_ins, accounts_in(settings.data) if empty else 0):
+            bus = None
+            if bus_port is not None:
+                bus = starting(settings.data, lambda: build_bus(settings, bus_port))
+                closers.append(bus.close)
+            accounts = accounts_in(settings.data) if empty else 0
+            for line in stand_ins_banner(settings, stand_ins, accounts, bus="" if bus is None else bus.connection_string):
                 say(line)
             say("ready")
             stop.wait()
         finally:
-            within(_STOP_MAX, stand_ins.close)
+            within(_STOP_MAX, functools.partial(_close_all, closers))
     say_stopped()
     return WELL
 
@@ -192,6 +200,11 @@ def within(seconds: float, close: Callable[[], None]) -> None:
         close()
     finally:
         watchdog.cancel()
+
+
+def _close_all(closers: list[Callable[[], None]]) -> None:
+    for close in reversed(closers):
+        close()
 
 
 def _leave() -> None:

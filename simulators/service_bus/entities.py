@@ -61,7 +61,7 @@ class Namespace:
     """All entities, found by their address.
 
     Args:
-        entities: the document of ``read_entities``.
+        entities: the document of ``read_entities``; in place of a queue's object there may be its ``QueueRules``.
         folder: where the journals are; None keeps everything in memory.
     """
 
@@ -122,12 +122,14 @@ def read_entities(path: Path) -> dict[str, Any]:
     return document
 
 
-def _engine(name: str, rules: Mapping[str, Any], clock: Clock, folder: Path | None) -> QueueEngine:
+def _engine(name: str, rules: Mapping[str, Any] | QueueRules, clock: Clock, folder: Path | None) -> QueueEngine:
     journal = None if folder is None else SqliteJournal(folder / f"{quote(name.lower(), safe='')}.db")
     return QueueEngine(clock, journal, _rules(name, rules), name=name)
 
 
-def _rules(name: str, rules: Mapping[str, Any]) -> QueueRules:
+def _rules(name: str, rules: Mapping[str, Any] | QueueRules) -> QueueRules:
+    if isinstance(rules, QueueRules):
+        return rules
     if unknown := rules.keys() - _SECONDS.keys() - _PLAIN.keys():
         raise _wrong(f"queue {name}", f"has no property {', '.join(sorted(unknown))}")
     found: dict[str, Any] = {_PLAIN[key]: value for key, value in rules.items() if key in _PLAIN}

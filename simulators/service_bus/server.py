@@ -10,8 +10,11 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from adapters.queues.ledger import PERSON_MESSAGES
+from adapters.system import SystemClock
 from simulators.service_bus.connection import Connection, Faults
 from simulators.service_bus.entities import Namespace
 
@@ -40,6 +43,11 @@ class ServiceBus:
         self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopping = False
+
+    @classmethod
+    def with_queue(cls, name: str, folder: Path, *, port: int) -> ServiceBus:
+        """One with the product's queue and nothing else, its journal in a folder."""
+        return cls(Namespace({"queues": {name: PERSON_MESSAGES}}, SystemClock(), folder=folder), port=port)
 
     @property
     def port(self) -> int:
