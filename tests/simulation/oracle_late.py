@@ -55,7 +55,8 @@ def _hindered(outcome: Outcome, since: float) -> float:
     hinders = f.BLINDING | {f.DESK_DOWN, f.DESK_CUTS, f.DESK_THROTTLES, f.DESK_REFUSES, f.PAUSED}
     ways = [fault for fault in outcome.history.faults if fault.kind in hinders and fault.end >= since - 40 * MINUTE]
     near = [fault for fault in ways if fault.at <= since + FOUND_WITHIN + 60 * MINUTE]
-    return sum(fault.lasts + fault.much + 40 * MINUTE for fault in near)
+    # A clock that is behind hinders as long as one that is ahead.
+    return sum(fault.lasts + abs(fault.much) + 40 * MINUTE for fault in near)
 
 
 def told_after(outcome: Outcome, memory: Memory, landed: list[float]) -> bool:
