@@ -115,7 +115,7 @@ def imported() -> tuple[str, ...]:
 
 def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef) and node.name in ("build_local", "build_stand_ins"):
+        if isinstance(node, ast.FunctionDef) and node.name in ("build_local", "build_stand_ins", "build_bus"):
             continue
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
