@@ -27,8 +27,8 @@ from joinery.engine.pauses import PauseBoard
 from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions, Unacceptable
 from joinery.engine.promotion import PromotionBook, look_sent, retried, wanted_looks
 from joinery.engine.readside import ReadSide
-from joinery.engine.retry import BUSY, REFUSED, STORE_PAUSE
-from joinery.engine.sweeps import STARTED, Sweeper, SweepReport
+from joinery.engine.retry import STORE_PAUSE, busy_pause, refused_pause
+from joinery.engine.sweeps import OWED, STARTED, Sweeper, SweepReport, owe
 from joinery.engine.upkeep import Upkeep
 from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
 
@@ -198,29 +198,24 @@ class App:
         except LostRace as error:
             self._put_back(envelope, enqueued_at, timedelta(seconds=1), error)
         except TryLater as error:
-            wait = BUSY.wait_initial * 2 ** min(envelope.attempt, 7)
-            self._put_back(envelope, enqueued_at, max(min(wait, BUSY.wait_max), error.after or timedelta(0)), error)
+            self._put_back(envelope, enqueued_at, max(busy_pause(envelope.attempt), error.after or timedelta(0)), error)
         except Refused as error:
             if envelope.refusals >= _REFUSALS:
                 remedy = "Mend what the reason names; the next sweep then finds whatever this message was about."
-                self._park(body, reason=f"refused {envelope.refusals + 1} times: {error}", remedy=remedy)
+                self._give_up(envelope, reason=f"refused {envelope.refusals + 1} times: {error}", remedy=remedy)
                 return
-            self._put_back(
-                envelope.refused(), enqueued_at, min(REFUSED.wait_initial * 2 ** min(envelope.refusals, 5), REFUSED.wait_max), error
-            )
+            self._put_back(envelope.refused(), enqueued_at, refused_pause(envelope.refusals), error)
         except Exception as error:
             # A defect of ours. Raising would bring the message back at once, a hundred times in a few seconds.
             if envelope.refusals >= _REFUSALS:
                 remedy = "This is a defect: please report it with the log around this moment. The next sweep looks again."
-                self._park(body, reason=f"failed {envelope.refusals + 1} times: {type(error).__name__}", remedy=remedy)
+                self._give_up(envelope, reason=f"failed {envelope.refusals + 1} times: {type(error).__name__}", remedy=remedy)
                 return
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
             extra = {"action": "handling_failed", "session": envelope.session_id, "error": type(error).__name__, "where": where}
             _log.error("handling failed", extra=extra)
-            self._put_back(
-                envelope.refused(), enqueued_at, min(REFUSED.wait_initial * 2 ** min(envelope.refusals, 5), REFUSED.wait_max), error
-            )
+            self._put_back(envelope.refused(), enqueued_at, refused_pause(envelope.refusals), error)
 
     def _handle(self, envelope: Envelope, enqueued_at: datetime | None) -> None:
         if envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.WAKE, EnvelopeKind.ANSWER) and envelope.subject.startswith("person:"):
@@ -236,9 +231,8 @@ class App:
         elif envelope.kind is EnvelopeKind.LOOK_GROUP and envelope.subject.startswith("group:"):
             self.group_looks.handle(envelope)
         elif envelope.kind is EnvelopeKind.OPERATE and envelope.cause.startswith("lifecycle "):
-            asked = envelope.cause.endswith("reauthorizationRequired")
-            self.renew_subscriptions(renew=asked)
-            if not asked:
+            self.renew_subscriptions(renew=envelope.cause.endswith("reauthorizationRequired"))
+            if not envelope.cause.endswith("reauthorizationRequired"):
                 self.sweep()
         else:
             self._park(
@@ -262,6 +256,12 @@ class App:
         wait *= self.randomness.uniform(1.0, 1.25)
         now = self.clock.now()
         self._send([again], not_before=max(now, enqueued_at or now) + wait)
+
+    def _give_up(self, envelope: Envelope, *, reason: str, remedy: str) -> None:
+        """Out of the queue; the next sweep that ends well looks again, because its delta link is past what this look was about."""
+        owe(self.store, envelope)
+        if envelope.cause != OWED:
+            self._park(envelope.encode(), reason=reason, remedy=remedy)
 
     def _park(self, body: bytes, *, reason: str, remedy: str) -> None:
         """Out of the queue and before a person's eyes. Raises StoreUnavailable."""

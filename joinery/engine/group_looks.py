@@ -54,12 +54,13 @@ class GroupLooks:
         for inner in nested:
             people |= self.directory.people_in(inner)
         if compare or nested:
+            before = set(self.groups.ids().values())
             self._learn(envelope)
             for watched in dict.fromkeys((*around, *self.groups.around(group))):
                 now = frozenset(identity.lower() for identity in self.directory.people_in(watched))
                 people |= now ^ self._holders(watched)
                 if not now and watched == group:
-                    self._look_for_successor(envelope)
+                    self._look_for_successor(envelope, before)
         subjects = sorted(person_subject(identity) for identity in people)
         looks = [
             Envelope(
@@ -98,9 +99,8 @@ class GroupLooks:
             raise TryLater("the watched names were resolved a moment ago", after=soonest - self.clock.now())
         self.groups.refresh()
 
-    def _look_for_successor(self, envelope: Envelope) -> None:
+    def _look_for_successor(self, envelope: Envelope, before: set[str]) -> None:
         """An empty group may be one that was deleted: another with its name may have taken its place."""
-        before = set(self.groups.ids().values())
         self.groups.refresh(force=True)
         for successor in sorted(set(self.groups.ids().values()) - before):
             look = replace(envelope, subject=group_subject(successor), members=())

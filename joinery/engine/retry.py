@@ -69,3 +69,15 @@ BUSY = RetryPolicy(wait_initial=timedelta(seconds=2), wait_max=timedelta(minutes
 REFUSED = RetryPolicy(wait_initial=timedelta(seconds=30), wait_max=timedelta(minutes=15))
 #: The store does not answer; the envelope goes back to its session.
 STORE_PAUSE = timedelta(seconds=30)
+
+
+def busy_pause(attempt: int) -> timedelta:
+    """How long a message waits that was put back so often before."""
+    doubled: int = 2 ** min(attempt, 7)
+    return min(BUSY.wait_initial * doubled, BUSY.wait_max)
+
+
+def refused_pause(refusals: int) -> timedelta:
+    """How long a message waits that was refused so often before."""
+    doubled: int = 2 ** min(refusals, 5)
+    return min(REFUSED.wait_initial * doubled, REFUSED.wait_max)

@@ -19,6 +19,8 @@ from joinery.errors import LostRace, TryLater
 
 #: What envelopes of a sweep name as their cause.
 SWEEP = "sweep"
+#: Index of looks that were given up, and the cause of those that are sent in their stead.
+OWED = "owed"
 #: Shared rows.
 PEOPLE_LINK, GROUPS_LINK, INNER_LINK, SWEPT = "delta-people", "delta-groups", "delta-inner", "swept"
 #: The shared row that says when the local host started; it sweeps then.
@@ -72,6 +74,7 @@ class Sweeper:
                 seen, more = self._follow(f"{row}-{number}", groups_delta, about=chunk)
                 in_groups, pages = in_groups + seen, pages + more
         self._compare_if_due(watched)
+        self._pay()
         self._mark_swept()
         self.tidy()
         return SweepReport(people=people, groups=in_groups, pages=pages)
@@ -133,9 +136,9 @@ class Sweeper:
         current = ledger.current
         self.troubles.lost(row, current.until if current else None)
 
-    def _send(self, kind: EnvelopeKind, subjects: Iterable[str]) -> None:
+    def _send(self, kind: EnvelopeKind, subjects: Iterable[str], *, cause: str = SWEEP) -> None:
         now = self.clock.now()
-        envelopes = [Envelope(tenant=self.tenant, subject=subject, kind=kind, cause=SWEEP, at=now) for subject in dict.fromkeys(subjects)]
+        envelopes = [Envelope(tenant=self.tenant, subject=subject, kind=kind, cause=cause, at=now) for subject in dict.fromkeys(subjects)]
         if envelopes:
             self.queue.send(Outgoing(body=envelope.encode(), session_id=envelope.session_id) for envelope in envelopes)
 
@@ -153,6 +156,15 @@ class Sweeper:
         # The first sweep has listed everybody anyway.
         with contextlib.suppress(LostRace):
             self.store.replace_shared(COMPARED, {"at": to_text(now)}, expected=etag)
+
+    def _pay(self) -> None:
+        """The directory answers: look at everybody whose look was given up while it refused, or while we were at fault."""
+        owed = [row.name for row in index_rows(self.store, OWED, prefix=f"{self.tenant}|")]
+        subjects = [name.partition("|")[2] for name in owed]
+        self._send(EnvelopeKind.LOOK, (one for one in subjects if one.startswith("person:")), cause=OWED)
+        self._send(EnvelopeKind.LOOK_GROUP, (one for one in subjects if one.startswith("group:")), cause=OWED)
+        for name in owed:
+            self.store.delete_index(OWED, name)
 
     def _known_people(self) -> set[str]:
         return {row.name.partition("|")[2] for row in index_rows(self.store, PERSONS, prefix=f"{self.tenant}|")}
@@ -180,6 +192,12 @@ class Sweeper:
         # Another sweep may end in the same moment and say the same.
         with contextlib.suppress(LostRace):
             self.store.replace_shared(SWEPT, {"at": to_text(self.clock.now())}, expected=etag)
+
+
+def owe(store: StateStore, envelope: Envelope) -> None:
+    """A look was given up: the link that told of it is past it, so no sweep would find it again. Raises StoreUnavailable."""
+    if envelope.kind in (EnvelopeKind.LOOK, EnvelopeKind.LOOK_GROUP):
+        store.put_index(OWED, envelope.session_id, {})
 
 
 def _chunks(groups: list[str]) -> Iterable[list[str]]:

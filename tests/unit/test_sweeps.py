@@ -10,12 +10,13 @@ from datetime import timedelta
 import pytest
 
 from joinery.domain.moments import to_text
+from joinery.domain.person import Sighting
 from joinery.domain.policy import BreakerPolicy
 from joinery.engine.breaker import HeldBook, HeldChange
 from joinery.engine.envelope import EnvelopeKind, person_subject
 from joinery.engine.partition import OPEN_RUNS
 from joinery.engine.ports import DeltaPage, LinkExpired, Outgoing
-from joinery.errors import QueueUnavailable, TryLater
+from joinery.errors import QueueUnavailable, Refused, TryLater
 from joinery.testing import World, everyone, person
 
 ADA = person("ada", groups=("ITSM-NewJoiner",))
@@ -253,3 +254,56 @@ def test_a_start_drops_a_fresh_row_only_where_nobody_else_can_be_in_the_middle_o
     assert [one.name for one in world.store.list_index(OPEN_RUNS)] == [row[0]]
     world.app.starting(alone=True)
     assert not world.store.list_index(OPEN_RUNS)
+
+
+def test_whoever_the_directory_refused_to_show_for_hours_is_looked_at_after_the_next_sweep_that_ends_well() -> None:
+    """The sweep that told of them stored its link long ago: no other would tell again."""
+    world = World()
+    world.put(ADA)
+    swept(world, 15)
+    world.directory.change("ada", account_enabled=False)
+    world.app.sweep()
+    world.directory.fail(Refused("the secret has expired"), times=13)
+    world.pass_time(hours=6)
+    assert [parked.reason.partition(":")[0] for parked in world.app.reads.parked()] == ["refused 13 times"]
+    assert end(world)[0] == [("joiner", "verified")]
+    swept(world, 15)
+    assert end(world)[0] == [("joiner", "verified"), ("leaver", "verified")]
+    looks = world.directory.looks.total()
+    swept(world, 10)
+    assert world.directory.looks.total() == looks
+
+
+def test_whoever_is_refused_for_ever_is_parked_once_and_looked_at_again_every_other_hour() -> None:
+    world = World()
+    world.put(ADA)
+    swept(world, 15)
+    world.directory.looks.clear()
+    world.directory.change("ada", account_enabled=False)
+    plain = world.directory.look
+
+    def look(person_id: str, groups: Iterable[str]) -> Sighting:
+        plain(person_id, groups)
+        raise Refused("not this one")
+
+    world.directory.look = look  # type: ignore[method-assign]  # one person whom we may not see
+    swept(world, 12 * 60)
+    assert len(world.app.reads.parked()) == 1
+    # Thirteen times in two hours, and again with the next sweep.
+    assert 6 * 10 < world.directory.looks["ada"] < 6 * 14
+
+
+def test_a_group_whose_news_was_given_up_is_compared_after_the_next_sweep_that_ends_well() -> None:
+    world = World()
+    for name in ("ada", "bob"):
+        world.put(person(name))
+    swept(world, 10)
+    world.directory.add_member("g-itsm-admins", "ada")
+    world.app.sweep()
+    world.queue._waiting.clear()
+    world.queue_up("group:g-itsm-admins", EnvelopeKind.LOOK_GROUP)
+    world.directory.fail(Refused("no permission"), times=13)
+    world.pass_time(hours=6)
+    world.directory.looks.clear()
+    swept(world, 10)
+    assert world.directory.looks["ada"] > 0
