@@ -88,6 +88,15 @@ BODIES: Mapping[str, tuple[str, Shape]] = {
     "/api/notification": ("UnameNotification", members.NOTIFICATION),
 }
 
+#: What a user's row in a list shows of the members that this stand-in has, by the schema of the list; tenants were seen to show all.
+USER_ROW = frozenset(
+    words(
+        "activedirectory_dn azure_id client_id client_name contract_end_date customfields emailaddress firstname id inactive isserviceaccount "
+        "linked_agent_id login mobilenumber mobilenumber2 name neversendemails notes onpremise_activedirectory_dn other1 other2 other3 other4 "
+        "other5 phonenumber site_id site_id_int site_name surname title"
+    )
+)
+
 #: Taken by real tenants although the schema of September 2024 lacks them: seen in clients, or added later. No call of ours needs one.
 UNPUBLISHED: Mapping[str, frozenset[str]] = {
     "Faults": frozenset(words("userlookup team_id")),

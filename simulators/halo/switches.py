@@ -11,6 +11,7 @@ AgentEnvelope = Literal["results", "bare"]
 UnknownId = Literal["not_found", "refused", "creates"]
 TenantIn = Literal["anywhere", "query", "form"]
 UtcOffset = Literal[-480, -300, 0, 60, 330, 600]
+UserRows = Literal["full", "published"]
 WebhookPayload = Literal["objects", "keys"]
 Strict = Literal["ours", "everybody", "nobody"]
 
@@ -25,6 +26,8 @@ class Switches:
     agent_envelope: AgentEnvelope = "results"
     #: How many enabled agents the licence allows; None is no ceiling.
     agent_licences: int | None = None
+    #: What the list of users shows of each: everything (seen on 2.236), or what the published schema has there, without the directory id.
+    user_rows: UserRows = "full"
     #: Whether `advanced_search` on users may name `azureoid`; white-listed on some tenants only.
     azureoid_searchable: bool = True
     #: What an update with an unknown id does: 404, a 400, or a new object.

@@ -12,6 +12,7 @@ from simulators.halo.errors import forbidden, not_found, refused
 from simulators.halo.http import answer, apply, query
 from simulators.halo.listing import advanced, contains, holds, ordered, page
 from simulators.halo.members import USER, Doc, words
+from simulators.halo.published import USER_ROW
 from simulators.halo.query import Query, body_rows, path_id
 from simulators.halo.tenant import Caller, Tenant, caller, check_unknown_id, new_guid
 
@@ -176,7 +177,10 @@ def add_routes(app: Flask, tenant: Tenant) -> None:
         chosen, around = page(ordered(_listed(tenant, query()), query()), query())
         if query().flag("idonly"):
             return answer({**around, "users": [{"id": user["id"]} for user in chosen]})
-        return answer({**around, "users": [shown(tenant, user) for user in chosen]})
+        rows = [shown(tenant, user) for user in chosen]
+        if tenant.switches.user_rows == "published":
+            rows = [{name: value for name, value in row.items() if name in USER_ROW} for row in rows]
+        return answer({**around, "users": rows})
 
     @app.get("/api/users/me")
     def users_me() -> Response:

@@ -13,7 +13,7 @@ from simulators.driver import GraphDriver, HaloDriver
 from simulators.graph import create_graph
 from simulators.halo import create_halo, sign_in
 from simulators.halo.app import _app
-from simulators.halo.published import BODIES, PARAMETERS, UNPUBLISHED
+from simulators.halo.published import BODIES, PARAMETERS, UNPUBLISHED, USER_ROW
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = ROOT / ".." / "shared" / "contracts" / "haloitsm.json"
@@ -73,6 +73,12 @@ def test_every_member_that_counts_as_published_is_and_has_its_type(contract, pat
     assert operation["body"].removeprefix("array of ") == schema
     assert not UNPUBLISHED.get(schema, frozenset()) & contract["bodies"][schema].keys()
     assert list(_differences(contract["bodies"], schema, shape, UNPUBLISHED.get(schema, frozenset()))) == []
+
+
+def test_a_short_row_of_a_list_of_users_shows_what_the_schema_of_the_list_has(contract):
+    assert contract["bodies"]["Users_List"].keys() >= USER_ROW
+    [row] = [row for row in sign_in(create_halo(user_rows="published")).get("/api/Users").json()["users"] if row["site_id"] == 18.0]
+    assert row.keys() == USER_ROW & sign_in(create_halo()).get(f"/api/Users/{row['id']}").json().keys()
 
 
 def _differences(bodies, schema, shape, unpublished):

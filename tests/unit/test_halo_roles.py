@@ -195,3 +195,17 @@ def test_a_new_address_costs_a_look_for_an_agent_and_no_more_where_there_is_none
         "GET /api/Agent",
         "POST /api/Users",
     ]
+
+
+@pytest.mark.parametrize("user_rows", ["full", "published"])
+@pytest.mark.parametrize("member", ["emailaddress", "email2"])
+def test_an_address_of_somebody_elses_user_is_seen_whatever_a_list_of_users_shows(user_rows: str, member: str) -> None:
+    """By the published schema a list shows no directory id and one address; then the user alone is asked."""
+    halo = Halo(user_rows=user_rows)
+    a_user(halo, **{"emailaddress": "other@contoso.com", "email2": "", member: ALEX.mail}, azureoid="00000000-0000-4000-8000-000000000001")
+    an_agent(halo, "Service Desk")
+    with pytest.raises(Refused, match="belongs to another directory account"):
+        halo.desk.perform(roles("Change Manager"), KEY, within=WITHIN)
+    with pytest.raises(Refused, match="belongs to another directory account"):
+        halo.desk.perform(EnsureAgent(person=ALEX), KEY, within=WITHIN)
+    halo.stand_in.stop()
