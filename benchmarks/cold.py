@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.big_tenant import person_id, serving
 from benchmarks.figure import Figure
+from benchmarks.pretend_bus import pretend_bus
 
 _ROOT = Path(__file__).resolve().parent.parent
 #: How often each is started; they take turns, so that a busy moment strikes all.
@@ -27,6 +28,15 @@ body = json.dumps({"value": [one]}).encode()
 answer = call["notifications"](func.HttpRequest(method="POST", url="/", headers={"Content-Type": "application/json"}, body=body))
 if answer.status_code != 202:
     raise SystemExit(answer.get_body())
+"""
+_ON_THE_BUS = """
+import os
+os.environ |= {"JOINERY_QUEUE": "servicebus", "ServiceBusConnection": "%s"}
+"""
+_BARE_MESSAGE = """
+import azure.functions, azure.servicebus, httpx
+client = azure.servicebus.ServiceBusClient.from_connection_string("%s")
+client.get_queue_sender("person-messages").send_messages(azure.servicebus.ServiceBusMessage(b"{}", session_id="s"))
 """
 _BARE_ANSWER = """
 import httpx
@@ -55,7 +65,7 @@ if person.id != "%(person)s":
 
 def measure() -> Iterator[Figure]:
     """Seconds within the process, from the first import on; the interpreter's own start is left out."""
-    with tempfile.TemporaryDirectory() as folder, serving(0, 0) as url:
+    with tempfile.TemporaryDirectory() as folder, serving(0, 0) as url, pretend_bus() as connection:
         at = {"url": url, "person": person_id(1)}
         environment = os.environ | {
             "JOINERY_DATA": folder,
@@ -68,6 +78,8 @@ def measure() -> Iterator[Figure]:
             "bare": _BARE,
             "import": "import function_app",
             "notification": _NOTIFICATION % person_id(1),
+            "bare message": _BARE_MESSAGE % connection,
+            "notification on the bus": _ON_THE_BUS % connection + _NOTIFICATION % person_id(1),
             "bare answer": _BARE_ANSWER % at,
             "our answer": _OUR_ANSWER % at,
         }
@@ -80,6 +92,8 @@ def measure() -> Iterator[Figure]:
     bare = "azure.functions, azure.servicebus and httpx bare"
     yield Figure(name="import of function_app", value=seen["import"], unit="s", peer=seen["bare"], peer_name=bare)
     yield Figure(name="first notification from cold, answered", value=seen["notification"], unit="s", peer=seen["bare"], peer_name=bare)
+    told, over = seen["notification on the bus"], "those, and one message sent over AMQP"
+    yield Figure(name="first notification from cold, on the bus", value=told, unit="s", peer=seen["bare message"], peer_name=over)
     yield Figure(
         name="first person from Graph from cold", value=seen["our answer"], unit="s", peer=seen["bare answer"], peer_name="httpx bare"
     )

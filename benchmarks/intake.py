@@ -27,6 +27,7 @@ from adapters.system import SystemClock
 from benchmarks.big_tenant import person_id
 from benchmarks.engine import ForgetfulQueue
 from benchmarks.figure import Figure
+from benchmarks.pretend_bus import QUEUE, pretend_bus
 from joinery.local import BODY_MAX, Host, HostSettings, registered
 from joinery.serving import serve
 from joinery.settings import Settings
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).resolve().parent.parent
 _STATE = "c" * 64
-_QUEUE = "person-messages"
 #: Bytes of a message of a bare door: as many as an envelope has.
 _BODY = b"x" * 150
 _ITEMS = 100
@@ -56,7 +56,7 @@ def measure() -> Iterator[Figure]:
     with _app(None):
         yield from _own_time("with the embedded queue, which is synced to disk")
     yield _taken_in("notifications taken in, embedded queue", _bare_door, _our_door)
-    with _bus() as connection:
+    with pretend_bus() as connection:
         with _app(None, connection=connection):
             yield from _own_time("with the pretend Service Bus over AMQP")
         yield _taken_in("notifications taken in, over AMQP", lambda: _bare_door(connection), lambda: _our_door(connection))
@@ -71,24 +71,6 @@ def _taken_in(name: str, bare: Callable[[], _Door], ours: Callable[[], _Door]) -
                 seen.append(_rate(url))
     peer = "bare WSGI, parse, one batch send"
     return Figure(name=name, value=median(rates[0]), unit="/s", peer=median(rates[1]), peer_name=peer)
-
-
-@contextmanager
-def _bus() -> Iterator[str]:
-    """Connection string of a pretend Service Bus in a process of its own, with its queue in memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        entities = Path(folder) / "entities.json"
-        entities.write_text(json.dumps({"queues": {_QUEUE: {"requires_session": True}}}), encoding="utf-8")
-        command = [sys.executable, "-m", "simulators.service_bus", str(entities), "0"]
-        process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True)
-        try:
-            if process.stdout is None:
-                raise RuntimeError("the pipe is missing")
-            port = process.stdout.readline().split()[-1]
-            yield f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=local;SharedAccessKey=local;UseDevelopmentEmulator=true"
-        finally:
-            process.terminate()
-            process.wait()
 
 
 @contextmanager
@@ -119,7 +101,7 @@ def _bus_batch(closing: ExitStack, connection: str) -> Callable[[list[str]], obj
     from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
     client = closing.enter_context(ServiceBusClient.from_connection_string(connection))
-    sender, lock = closing.enter_context(client.get_queue_sender(_QUEUE)), threading.Lock()
+    sender, lock = closing.enter_context(client.get_queue_sender(QUEUE)), threading.Lock()
 
     def send(ids: list[str]) -> None:
         with lock:
@@ -148,7 +130,7 @@ def _app(queue: ForgetfulQueue | None, *, connection: str = "") -> Iterator[None
     with tempfile.TemporaryDirectory() as folder:
         nobody = "http://127.0.0.1:9"
         given = {"data": folder, "graph_url": nobody, "halo_url": nobody, "public_url": "https://joinery.example", "client_state": _STATE}
-        bus = {"JOINERY_QUEUE": "servicebus", "ServiceBusConnection": connection} if connection else {}
+        bus = {"JOINERYQUEUE": "servicebus", "ServiceBusConnection": connection} if connection else {}
         parts = build_app(Settings.from_environment(bus, **given), **({"queue": lambda inner: queue} if queue else {}))
         app_source.use(parts.app)
         try:
