@@ -35,6 +35,7 @@ def service_bus(address: BusAddress) -> OpenedQueue:
     from adapters.queues.servicebus import ServiceBusQueue
     from adapters.queues.servicebus_sessions import ServiceBusSessions
 
+    address.load()
     queue, sessions = ServiceBusQueue(address), ServiceBusSessions(address)
 
     def close() -> None:

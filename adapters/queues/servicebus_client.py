@@ -1,4 +1,4 @@
-"""A client of Azure Service Bus, and what its errors mean to us. The SDK is imported when the first one is made."""
+"""A client of Azure Service Bus, and what its errors mean to us. The SDK is imported when the queue is built, or when the first one is made."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ class BusAddress:
 
     def __repr__(self) -> str:
         return f"BusAddress(queue={self.queue!r}, namespace={self.namespace!r})"
+
+    def load(self) -> None:
+        """Load what a client needs: half a second of a cold process, which a first send, with two seconds for everything, should not pay."""
+        import azure.servicebus
+
+        if not self.connection:
+            import azure.identity
 
     def client(self, *, try_timeout: float) -> ServiceBusClient:
         """A client that tries once: whoever calls knows whether a second try is worth it, and how much time is left for one.
