@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,10 +32,9 @@ class BusAddress:
 
     def load(self) -> None:
         """Load what a client needs: half a second of a cold process, which a first send, with two seconds for everything, should not pay."""
-        import azure.servicebus
-
+        importlib.import_module("azure.servicebus")
         if not self.connection:
-            import azure.identity
+            importlib.import_module("azure.identity")
 
     def client(self, *, try_timeout: float) -> ServiceBusClient:
         """A client that tries once: whoever calls knows whether a second try is worth it, and how much time is left for one.
