@@ -136,7 +136,8 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
             user=settings.desk_webhook_user,
             password=settings.desk_webhook_password.reveal(),
             members=settings.desk_webhook_paths,
-            ourselves=frozenset({profile.application, settings.halo_client_id} - {""}),
+            # The client `local` is everybody's who drives the stand-ins, so it names nobody.
+            ourselves=frozenset({profile.application, settings.halo_client_id} - {"", "local"}),
             actors=profile.actors,
         ),
         seals=seals,

@@ -353,8 +353,11 @@ def test_an_app_goes_by_the_profile_that_its_settings_name(tmp_path: Path) -> No
     for profile, ourselves, actors in (
         (str(path), {"Identity Bridge", "joinery"}, ("who",)),
         ("", {"joinery"}, ("action.actionby_application_id", "actionby_application_id")),
+        ("", set(), ("action.actionby_application_id", "actionby_application_id")),
     ):
-        parts = build_app(Settings.from_environment({}, **given, halo_profile=profile or None))
+        # With the client that everybody shares who drives the stand-ins, nobody can be told from us.
+        client = "joinery" if ourselves else "local"
+        parts = build_app(Settings.from_environment({}, **given, halo_profile=profile or None, halo_client_id=client))
         try:
             assert (parts.app.desk_door.ourselves, parts.app.desk_door.actors) == (ourselves, actors)
         finally:
