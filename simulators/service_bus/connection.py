@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,7 +82,10 @@ class Connection:
                     self._header(piece)
                 elif piece.body is not None:
                     self._frame(piece, piece.body)
-        except (Malformed, AttributeError, TypeError, ValueError) as wrong:
+        except QueueUnavailable:
+            # A disk that is full now: whoever comes again may meet a better moment.
+            self.drop("com.microsoft:server-busy", "The queue cannot write now.")
+        except (Malformed, AttributeError, LookupError, TypeError, ValueError, struct.error) as wrong:
             # A field that is missing or of another type: the specification calls both a decode error.
             self.say(0, Close(error=error("amqp:decode-error", f"This cannot be understood: {wrong}")))
             self.finished = True

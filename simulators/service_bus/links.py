@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections import deque
@@ -255,7 +256,9 @@ class Outlet(Link):
         """It is gone, and its session is free."""
         super().close()
         if self.lock is not None:
-            self.entity.engine.release_session(self.lock)
+            # Where it cannot be given back it ends by its time.
+            with contextlib.suppress(QueueUnavailable):
+                self.entity.engine.release_session(self.lock)
 
     def _deliver(self, message: QueueMessage) -> None:
         token = message.lock_token

@@ -15,6 +15,7 @@ from typing import Any
 
 from adapters.queues.ledger import PERSON_MESSAGES
 from adapters.system import SystemClock
+from joinery.errors import QueueUnavailable
 from simulators.service_bus.connection import Connection, Faults
 from simulators.service_bus.entities import Namespace
 
@@ -148,7 +149,10 @@ class ServiceBus:
     def _nap(self) -> float:
         waits = [one.waits_until for one in self._connections.values() if one.waits_until is not None]
         until = [moment - time.monotonic() for moment in waits]
-        return max(0.0, min([self.namespace.next_change(), _NAP_MAX, *until]))
+        # A journal that cannot write now is asked again after the nap.
+        with contextlib.suppress(QueueUnavailable):
+            until.append(self.namespace.next_change())
+        return max(0.0, min([_NAP_MAX, *until]))
 
     def _serve(self, source: Any, events: int) -> None:
         if self._listener is not None and source is self._listener:

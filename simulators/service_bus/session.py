@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -83,9 +82,7 @@ class Session:
         """The session is gone, and its links with it."""
         links, self.links = list(self.links.values()), {}
         for link in links:
-            # Where a lock cannot be given back it ends by its time.
-            with contextlib.suppress(QueueUnavailable):
-                link.close()
+            link.close()
 
     # --- links ---
 
