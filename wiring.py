@@ -352,5 +352,5 @@ def build_local(settings: Settings, *, empty: bool = False, listen: str = "127.0
     if not settings.public_url:
         settings = replace(settings, public_url=host.url)
     parts = build_app(settings, **replacements)
-    app_source.use(parts.app)
+    app_source.use(parts.app, pauses=settings.queue == "servicebus")
     return Local(parts=parts, host=host, stand_ins=stand_ins)

@@ -38,10 +38,13 @@ class AppSource:
                 self._app = self._build()
             return self._app
 
-    def use(self, app: App | None) -> None:
-        """Serve this App from now on, for a host of ours or a test, which need no pause; None builds a new one at the next use."""
+    def use(self, app: App | None, *, pauses: bool = False) -> None:
+        """Serve this App from now on, for a host of ours or a test; None builds a new one at the next use.
+
+        ``pauses``: its messages come from a bus that delivers them again at once, as they do where the App was built here.
+        """
         with self._lock:
-            self._app, self._given = app, app is not None
+            self._app, self._given = app, app is not None and not pauses
 
     def handle(self, body: bytes, *, enqueued_at: datetime | None) -> None:
         """A message for the App. Whatever it raises is raised after a pause, because the message then comes again at once."""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from joinery.app_source import REDELIVERY_PAUSE, AppSource
+from joinery.engine.envelope import Envelope, EnvelopeKind, person_subject
 from joinery.errors import ConfigurationError, Finding, QueueUnavailable
-from joinery.testing import World
+from joinery.testing import TENANT, World
 
 WRONG = ConfigurationError([Finding(place="JOINERY_HALO_URL", problem="is 'ftp://secret'", remedy="Use https.")])
 
@@ -78,6 +79,19 @@ def test_a_host_of_ours_hears_of_a_failure_at_once() -> None:
     source.use(None)
     with pytest.raises(ConfigurationError):
         source.handle(b"{}", enqueued_at=None)
+    assert naps == [REDELIVERY_PAUSE.total_seconds()]
+
+
+def test_a_host_of_ours_that_handles_what_a_bus_delivers_holds_a_failure_too() -> None:
+    naps: list[float] = []
+    world = World()
+    world.queue.unavailable = True
+    source = AppSource(never, sleep=naps.append)
+    source.use(world.app, pauses=True)
+    world.store.unavailable = True
+    look = Envelope(tenant=TENANT, subject=person_subject("ada"), kind=EnvelopeKind.LOOK, cause="test", at=world.clock.now())
+    with pytest.raises(QueueUnavailable):
+        source.handle(look.encode(), enqueued_at=None)
     assert naps == [REDELIVERY_PAUSE.total_seconds()]
 
 
