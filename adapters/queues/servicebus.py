@@ -86,11 +86,16 @@ class ServiceBusQueue:
     def remove_dead_letter(self, letter_id: str) -> None:
         """Forget one of them; a missing one, or one that somebody else has in hand, is fine."""
         with errors_as_ours("the dead letter cannot be removed"), self._dead() as receiver:
-            found = receiver.receive_messages(_DEAD_LETTERS_MAX, max_wait_time=1)
-            for message in found:
-                if str(message.sequence_number) == letter_id:
-                    receiver.complete_message(message)
-                else:
+            others: list[ServiceBusReceivedMessage] = []
+            try:
+                while found := receiver.receive_messages(_DEAD_LETTERS_MAX, max_wait_time=1):
+                    wanted = [message for message in found if str(message.sequence_number) == letter_id]
+                    others += [message for message in found if message not in wanted]
+                    for message in wanted:
+                        receiver.complete_message(message)
+                        return
+            finally:
+                for message in others:
                     receiver.abandon_message(message)
 
     def close(self) -> None:
@@ -107,20 +112,20 @@ class ServiceBusQueue:
         try:
             self._try(messages, until)
         except QueueUnavailable:
-            self._forget()
             if not stood or self._monotonic() >= until:
                 raise
-            try:
-                self._try(messages, until)
-            except QueueUnavailable:
-                self._forget()
-                raise
+            self._try(messages, until)
 
     def _try(self, messages: list[ServiceBusMessage], until: float) -> None:
-        with errors_as_ours("the bus did not take the message"):
-            sender = self._sender = self._sender or self._connected().get_queue_sender(self._address.queue)
-            for batch in _batches(sender, messages, lambda: self._left(until)):
-                sender.send_messages(batch, timeout=self._left(until))
+        try:
+            with errors_as_ours("the bus did not take the message"):
+                sender = self._sender = self._sender or self._connected().get_queue_sender(self._address.queue)
+                for batch in _batches(sender, messages, lambda: self._left(until)):
+                    sender.send_messages(batch, timeout=self._left(until))
+        except Exception:
+            # Whatever it was, also what the SDK itself stumbles over: the next try has a link of its own.
+            self._forget()
+            raise
 
     def _left(self, until: float) -> float:
         left = until - self._monotonic()

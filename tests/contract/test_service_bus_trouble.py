@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -93,6 +94,17 @@ def test_a_bus_that_is_busy_away_or_silent_is_said_to_be_so_in_time_and_takes_me
     bus.reset()
     queue.send([look()])
     assert there(bus) == 3
+
+
+def test_a_sender_that_the_library_itself_stumbles_over_is_not_used_again(bus: ServiceBus, queue: ServiceBusQueue) -> None:
+    queue.send([look()])
+    assert queue._sender is not None
+    queue._sender._handler = None  # type: ignore[assignment]
+    queue._sender._running = True
+    with contextlib.suppress(AttributeError):
+        queue.send([look()])
+    queue.send([look()])
+    assert there(bus) >= 2
 
 
 def test_a_session_whose_lock_or_connection_is_lost_is_taken_anew_and_its_message_comes_again(
