@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiver
 
 #: How long an idle worker waits for a session in one go, in seconds: each go is a connection, and a stop waits for the end of one.
-_ACCEPT_WAIT = 6.0
+_ACCEPT_WAIT = 4.0
 #: The shortest wait for a message of a session that is held: less is no time for a reply from far away.
 _RECEIVE_WAIT = 0.5
 #: One settlement, one renewal, in seconds.

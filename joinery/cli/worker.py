@@ -12,7 +12,7 @@ from joinery.errors import ConfigurationError, Finding
 from joinery.settings import Settings
 
 #: After this many seconds a stop is no longer polite. Whoever stops a container mostly waits ten.
-_STOP_MAX = 9.0
+_STOP_MAX = 8.0
 
 
 def run_worker(settings: Settings, *, listen: str) -> int:

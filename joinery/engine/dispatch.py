@@ -196,7 +196,8 @@ class Dispatcher:
         if person.created_at is None:
             return False
         since = watched_since(self.store)
-        return since is not None and person.created_at >= since
+        # Directories date an account to the second: one that is made right after the first sweep bears the moment before it.
+        return since is not None and person.created_at >= since.replace(microsecond=0)
 
     @property
     def _second_look(self) -> timedelta:

@@ -716,6 +716,14 @@ def test_somebody_made_and_put_into_a_role_group_before_the_first_look_has_gaine
     assert roles(world) == ("Change Manager",)
 
 
+def test_an_account_that_is_dated_to_the_second_in_which_we_began_to_watch_is_made_while_we_watch() -> None:
+    world = World()
+    world.clock.advance(milliseconds=700)
+    assert world.clock.now().microsecond == 700_000
+    appears(world, made=timedelta(milliseconds=-700))
+    assert len(requests(world)) == 1
+
+
 def test_an_account_that_is_older_than_our_watch_was_in_the_group_before_us() -> None:
     world = World()
     appears(world, made=timedelta(minutes=-1))
