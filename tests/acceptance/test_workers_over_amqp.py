@@ -124,7 +124,7 @@ def test_a_role_is_asked_for_and_granted_while_one_of_two_workers_is_killed_and_
 def test_a_worker_stops_when_it_is_told_to_and_its_log_holds_no_name_and_no_secret(site: Site) -> None:
     for worker in site.workers:
         worker.popen.terminate()
-    assert [worker.stop() for worker in site.workers] == [0, 0]
+    assert [worker.popen.wait(timeout=20) for worker in site.workers] == [0, 0]
     said = site.said()
     assert "stopped" in said
     assert not [word for word in ("Wanda", "Rolf", "contoso.example", STATE, "SharedAccessKey=") if word in said]
