@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable
+from typing import NoReturn
 
 from joinery.cli.exits import WELL
 from joinery.cli.folder import held
@@ -15,7 +18,7 @@ from joinery.settings import Settings
 _STOP_MAX = 8.0
 
 
-def run_worker(settings: Settings, *, listen: str) -> int:
+def run_worker(settings: Settings, *, listen: str) -> NoReturn:
     """Serve, handle and sweep until SIGINT or SIGTERM. Raises ConfigurationError with every finding."""
     from wiring import Local, build_local
 
@@ -32,7 +35,9 @@ def run_worker(settings: Settings, *, listen: str) -> int:
         finally:
             within(_STOP_MAX, local.close)
     say_stopped()
-    return WELL
+    logging.shutdown()
+    # Threads of the SDK that still listen must not keep a process that is done: everything is committed.
+    os._exit(WELL)
 
 
 def _check(settings: Settings) -> None:

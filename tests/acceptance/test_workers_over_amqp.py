@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,11 @@ from simulators.service_bus.server import ServiceBus
 if TYPE_CHECKING:
     from table_service import Azurite
 
-pytestmark = pytest.mark.servers
+pytestmark = [
+    pytest.mark.servers,
+    # It takes its time where much else goes on, and what it tells is told apart by the contract of the bus and by the two workers over HTTP.
+    pytest.mark.skipif(not os.environ.get("JOINERY_CAMPAIGN"), reason="a campaign: two workers, one of them killed, over AMQP"),
+]
 
 QUEUE = "person-messages"
 RULES = {"requires_session": True, "lock_duration": 20, "max_delivery_count": 100, "duplicate_window": 600, "max_message_bytes": 262_144}
@@ -124,7 +129,7 @@ def test_a_role_is_asked_for_and_granted_while_one_of_two_workers_is_killed_and_
 def test_a_worker_stops_when_it_is_told_to_and_its_log_holds_no_name_and_no_secret(site: Site) -> None:
     for worker in site.workers:
         worker.popen.terminate()
-    assert [worker.popen.wait(timeout=20) for worker in site.workers] == [0, 0]
+    assert [worker.popen.wait(timeout=60) for worker in site.workers] == [0, 0]
     said = site.said()
     assert "stopped" in said
     assert not [word for word in ("Wanda", "Rolf", "contoso.example", STATE, "SharedAccessKey=") if word in said]
