@@ -14,7 +14,7 @@ from adapters.stores.sqlite import SqliteStateStore
 from benchmarks.engine import engine_over, look_at
 from benchmarks.figure import Figure
 from benchmarks.steps import no_op_steps
-from joinery.engine.context import STEPS_MAX
+from joinery.engine.claims import STEPS_MAX
 
 _HERE = Path(__file__).resolve().parent
 _PYTHON = _HERE.parent / ".venv" / "peers" / "bin" / "python"

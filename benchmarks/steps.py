@@ -13,7 +13,8 @@ from adapters.system import SystemClock
 from benchmarks.engine import engine_over, five_steps, look_at
 from benchmarks.figure import Figure
 from benchmarks.stores import bare_commits
-from joinery.engine.context import STEPS_MAX, Context
+from joinery.engine.claims import STEPS_MAX
+from joinery.engine.context import Context
 from joinery.engine.journal import RunStatus
 from joinery.engine.memory_desk import MemoryServiceDesk
 from joinery.engine.recipes import Recipe

@@ -21,10 +21,11 @@ from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, grou
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.health import SUBSCRIBED, Health
+from joinery.engine.intake import Hint, Intake, Reply, Unacceptable
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import DUE
 from joinery.engine.pauses import PauseBoard
-from joinery.engine.ports import Clock, Document, Hint, Intake, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions, Unacceptable
+from joinery.engine.ports import Clock, Document, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions
 from joinery.engine.promotion import PromotionBook, look_sent, retried, wanted_looks
 from joinery.engine.readside import ReadSide
 from joinery.engine.retry import STORE_PAUSE, busy_pause, refused_pause
@@ -44,15 +45,6 @@ _RACES = 3
 _REFUSALS = 12
 #: A hint that was dead-lettered this often is shown to a person instead.
 _REVIVALS = 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """What a web request gets back."""
-
-    status: int
-    body: str = ""
-    content_type: str = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

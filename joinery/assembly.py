@@ -24,6 +24,7 @@ from joinery.engine.gate import Gate
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.health import Health
+from joinery.engine.intake import Intake
 from joinery.engine.late_answers import LateAnswers
 from joinery.engine.memberships import MembershipEnder
 from joinery.engine.operations import OperatorLog
@@ -32,18 +33,7 @@ from joinery.engine.partition import Partition
 from joinery.engine.pauses import PauseBoard
 from joinery.engine.people import DirectoryPeople
 from joinery.engine.policy_book import PolicyBook
-from joinery.engine.ports import (
-    AlertSink,
-    Clock,
-    Directory,
-    Intake,
-    MessageQueue,
-    Randomness,
-    SealLog,
-    ServiceDesk,
-    StateStore,
-    Subscriptions,
-)
+from joinery.engine.ports import AlertSink, Clock, Directory, MessageQueue, Randomness, SealLog, ServiceDesk, StateStore, Subscriptions
 from joinery.engine.promotion import PromotionBook
 from joinery.engine.questions import Questions
 from joinery.engine.readside import ReadSide

@@ -23,10 +23,11 @@ from joinery.domain.policy import BreakerPolicy, Policy, Ring, WorkflowPolicy
 from joinery.engine.alerts import LogOnly
 from joinery.engine.budget import LeasedCallBudget
 from joinery.engine.envelope import Envelope, EnvelopeKind, group_subject, person_subject
+from joinery.engine.intake import Hint, Unacceptable
 from joinery.engine.memory import FakeClock, MemoryQueue, MemorySealLog, MemoryStateStore, SeededRandomness
 from joinery.engine.memory_desk import MemoryServiceDesk
 from joinery.engine.memory_directory import MemoryDirectory
-from joinery.engine.ports import AlertSink, Hint, Outgoing, Unacceptable
+from joinery.engine.ports import AlertSink, Outgoing
 from joinery.engine.readside import AuditLine, RunView
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapters.graph.notifications import BadBody, BodyTooLarge, content_type_ok, decode, is_genuine
-from joinery.engine.ports import Hint, Unacceptable
+from joinery.engine.intake import Hint, Unacceptable
 
 
 class GraphIntake:

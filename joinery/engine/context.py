@@ -38,7 +38,8 @@ from joinery.domain.tickets import (
     UserRef,
 )
 from joinery.engine import codec
-from joinery.engine.asking import Question, QuestionLost, inherited, part
+from joinery.engine.asking import Question, QuestionLost, inherited
+from joinery.engine.claims import Claims, RecipeError, StepGivenUp
 from joinery.engine.effects import REFUSED_PREFIX, Effects
 from joinery.engine.journal import APPROVAL, SLEEP, VALUE, Run, Step, StepState
 from joinery.engine.leash import Leash
@@ -51,17 +52,6 @@ from joinery.engine.surroundings import Surroundings
 from joinery.errors import JoineryError, Waiting
 
 V = TypeVar("V")
-
-#: Ending a run moves all its steps in one commit of at most 100 rows.
-STEPS_MAX = 40
-
-
-class RecipeError(JoineryError):
-    """The recipe broke a rule of the journal; the run fails with this reason."""
-
-
-class StepGivenUp(JoineryError):
-    """A step that the recipe cannot do without was given up; the run fails."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,10 +85,8 @@ class Context:
         self._roles = roles
         self._inherited = inherited
         self._open_tickets: Mapping[str, str] | None = None
-        #: Steps in the order in which the recipe asked for them in this execution.
-        self.asked: list[str] = []
-        #: What stopped this execution. The runner looks here, in case the recipe swallowed it.
-        self.interruption: BaseException | None = None
+        #: For the runner: which steps this execution asked for, and what stopped it.
+        self.claims = Claims(partition, run)
         #: Steps that could not be done yet and that the recipe went on without.
         self.open_until: datetime | None = None
 
@@ -177,23 +165,21 @@ class Context:
     def end_membership(self, name: str, group: str, *, remove: bool) -> Removal:
         """Whether a membership can be ended, and with ``remove`` end it where it can. Raises Waiting."""
         with self._leash.engine():
-            self._claim(name, None, asks=MEMBERSHIP)
-            step = self._steps.get(name) or Step(n=len(self._steps) + 1, name=name, asks=MEMBERSHIP)
+            step = self.claims.opened(name, asks=MEMBERSHIP)
             if step.state is not StepState.DONE:
-                self._interruptible(self._effects.may_act)
+                self.claims.interruptible(self._effects.may_act)
                 ender = self._around.memberships
-                step = self._interruptible(lambda: ender.settle(self._partition, self._run, step, group, remove=remove))
-                self._interruptible(self._partition.commit)
+                step = self.claims.interruptible(lambda: ender.settle(self._partition, self._run, step, group, remove=remove))
+                self.claims.interruptible(self._partition.commit)
             return Removal(step.result)
 
     def tell_reports(self, name: str) -> DirectReports:
         """Look at everybody who reports to the person, for something changed for their manager; returns who that is. Done once. Raises Waiting."""
         with self._leash.engine():
-            self._claim(name, None, asks=REPORTS)
-            step = self._steps.get(name) or Step(n=len(self._steps) + 1, name=name, asks=REPORTS)
+            step = self.claims.opened(name, asks=REPORTS)
             if step.state is not StepState.DONE:
-                step = self._interruptible(lambda: self._around.reports.settle(self._partition, self._run, step))
-                self._interruptible(self._partition.commit)
+                step = self.claims.interruptible(lambda: self._around.reports.settle(self._partition, self._run, step))
+                self.claims.interruptible(self._partition.commit)
             return codec.from_document(step.result, DirectReports)
 
     def report(self, name: str, why: str, *, cause: str) -> None:
@@ -230,9 +216,9 @@ class Context:
         matter is found, and not made again.
         """
         with self._leash.engine():
-            step = self._interruptible(lambda: self._effects.settle(self._claim(name, order), order, about=about))
+            step = self.claims.interruptible(lambda: self._effects.settle(self.claims.claim(name, order), order, about=about))
             if step.state is not StepState.DONE:
-                self._stop(StepGivenUp(f"{name}: {step.trouble}"))
+                self.claims.stop(StepGivenUp(f"{name}: {step.trouble}"))
             return cast(Result, codec.untag(step.result))
 
     @overload
@@ -252,18 +238,18 @@ class Context:
     def try_to(self, name: str, order: Order, *, about: str = "") -> Result | None:
         """As ``do``, but go on without it: None while it cannot be done. The run does not end before it is done or given up."""
         with self._leash.engine():
-            self._claim(name, order)
+            self.claims.claim(name, order)
             try:
                 step = self._effects.settle(name, order, about=about)
             except Waiting as pause:
                 later = self._steps.get(name)
                 if later is None or later.state is StepState.INTENT or not later.tries:
                     # Not a refusal but a pause, the end of our time, or an unknown outcome: what follows must not overtake it.
-                    self._stop(pause)
+                    self.claims.stop(pause)
                 self.open_until = pause.until if self.open_until is None else min(self.open_until, pause.until)
                 return None
             except JoineryError as error:
-                self._stop(error)
+                self.claims.stop(error)
             return cast(Result, codec.untag(step.result)) if step.state is StepState.DONE else None
 
     def is_refused(self, name: str) -> bool:
@@ -274,7 +260,7 @@ class Context:
     def step(self, name: str, fn: Callable[[], V]) -> V:
         """A value that is computed once and remembered: small, JSON-able, and without any outside effect."""
         with self._leash.engine():
-            self._claim(name, None)
+            self.claims.claim(name, None)
             done = self._steps.get(name)
             if done is not None:
                 return cast(V, _as_stored(done.result))
@@ -286,19 +272,19 @@ class Context:
                 raise RecipeError(f"step {name!r} returned something that cannot be stored: {error}") from None
             step = Step(n=len(self._steps) + 1, name=name, asks=VALUE, state=StepState.DONE, result=stored, verified=True)
             self._partition.save_step(self._run, step)
-            self._interruptible(self._partition.commit)
+            self.claims.interruptible(self._partition.commit)
             # What a repeat will return, so that a recipe that works once works always.
             return cast(V, _as_stored(stored))
 
     def now(self) -> datetime:
         """The time, read once per call site order and written down: a repeat of the recipe sees the same moment."""
-        count = sum(1 for name in self.asked if name.startswith("the time"))
+        count = sum(1 for name in self.claims.asked if name.startswith("the time"))
         return from_text(self.step(f"the time, reading {count + 1}", lambda: to_text(self._partition.clock.now())))
 
     def sleep_until(self, name: str, moment: datetime) -> None:
         """Go on at ``moment``, and not before: the one that was given first stays. A rehearsal does not wait. Raises Waiting."""
         with self._leash.engine():
-            self._claim(name, None, asks=SLEEP)
+            self.claims.claim(name, None, asks=SLEEP)
             known = self._steps.get(name)
             if known is not None and known.state is StepState.DONE:
                 return
@@ -307,8 +293,8 @@ class Context:
             slept = self._partition.clock.now() >= until or self._run.mode != "live"
             self._partition.save_step(self._run, replace(step, state=StepState.DONE, verified=True) if slept else step)
             if not slept:
-                self._stop(Waiting(until=until, why=f"{name}: until {until:%Y-%m-%d %H:%M} UTC"))
-            self._interruptible(self._partition.commit)
+                self.claims.stop(Waiting(until=until, why=f"{name}: until {until:%Y-%m-%d %H:%M} UTC"))
+            self.claims.interruptible(self._partition.commit)
 
     def ask_approval(
         self, name: str, *, ticket: TicketRef, of: tuple[str, ...], any_of: bool = False, about: str = "", note_apart: bool = False
@@ -322,71 +308,30 @@ class Context:
         """
         with self._leash.engine():
             if not of:
-                self._stop(RecipeError(f"{name!r} asks nobody; that would be no approval"))
-            self._claim(name, None, asks=APPROVAL)
-            self._claim_parts(name)
+                self.claims.stop(RecipeError(f"{name!r} asks nobody; that would be no approval"))
+            self.claims.claim(name, None, asks=APPROVAL)
+            self.claims.claim_parts(name)
             question = Question(name=name, ticket=ticket, of=of, any_of=any_of, about=about, note_apart=note_apart)
             before = inherited(self._partition, self._run, name, ticket.id) if name not in self._steps else None
             try:
                 approval = self._around.asker.ask(self._partition, self._run, self._effects, question, before)
             except QuestionLost as lost:
-                self._stop(StepGivenUp(str(lost)))
+                self.claims.stop(StepGivenUp(str(lost)))
                 raise
             except (JoineryError, Waiting) as stop:
-                self._stop(stop)
+                self.claims.stop(stop)
                 raise
-            self._claim_parts(name)
+            self.claims.claim_parts(name)
             return approval
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """How the effects asked for so far stand."""
-        asked = (self._steps[name] for name in self.asked if name in self._steps)
+        asked = (self._steps[name] for name in self.claims.asked if name in self._steps)
         return tuple(Outcome(name=s.name, state=s.state, verified=s.verified) for s in asked if s.order is not None)
-
-    def not_asked(self) -> tuple[str, ...]:
-        """Steps in the journal that this execution has not asked for, in the order in which they began."""
-        return tuple(step.name for step in sorted(self._steps.values(), key=lambda step: step.n) if step.name not in self.asked)
 
     @property
     def _steps(self) -> Mapping[str, Step]:
-        return self._partition.steps.get(self._run.seq, {})
-
-    def _claim_parts(self, question: str) -> None:
-        """What a question did on the desk so far was asked for with it."""
-        self.asked.extend(name for name in self._steps if name.startswith(part(question, "")) and name not in self.asked)
-
-    def _claim(self, name: str, order: Order | None, *, asks: str = VALUE) -> str:
-        """Take the name for this execution; without an order it is for what ``asks`` says."""
-        if self.interruption is not None:
-            # The recipe caught what was meant for the runner and went on: nothing may follow.
-            raise self.interruption
-        asks = type(order).__name__ if order else asks
-        if name in self.asked:
-            self._stop(RecipeError(f"two steps are called {name!r}; a name is what a step is remembered by"))
-        self.asked.append(name)
-        if len(self.asked) > STEPS_MAX:
-            self._stop(RecipeError(f"the recipe asks for more than {STEPS_MAX} steps; a run has to fit into one commit"))
-        known = self._steps.get(name)
-        if known is not None and known.asks != asks:
-            self._stop(RecipeError(f"step {name!r} was {known.asks} when the run began and is {asks} now; a new meaning needs a new name"))
-        if known is None and order is not None and order.creates and self._run.mode == "live":
-            # Under another name it would be made a second time. A rehearsal makes nothing, and what it plans follows what others do meanwhile.
-            renamed = next((old for old in self.not_asked() if self._steps[old].asks == asks), None)
-            if renamed:
-                why = f"step {name!r} stands where {renamed!r} was; a renamed step needs a new version of the recipe"
-                self._stop(RecipeError(why))
-        return name
-
-    def _interruptible(self, act: Callable[[], V]) -> V:
-        try:
-            return act()
-        except (JoineryError, Waiting) as stop:
-            self._stop(stop)
-            raise
-
-    def _stop(self, stop: BaseException) -> None:
-        self.interruption = stop
-        raise stop
+        return self.claims.steps
 
 
 def _as_stored(result: Any) -> Any:

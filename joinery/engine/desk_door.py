@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from joinery.engine.ports import Unacceptable
+from joinery.engine.intake import Unacceptable
 
 #: A body larger than this is not read.
 BODY_MAX = 256 * 1024

@@ -11,7 +11,8 @@ from joinery.domain.guard import Pauses
 from joinery.domain.roles import DESIRED
 from joinery.domain.tickets import AddNote, FindUser, OpenTicket, RetireAgent, SetRoles, TicketRef
 from joinery.engine import codec
-from joinery.engine.context import Context, RecipeError, StepGivenUp, renew
+from joinery.engine.claims import RecipeError, StepGivenUp
+from joinery.engine.context import Context, renew
 from joinery.engine.effects import Effects
 from joinery.engine.journal import Check, Run, RunStatus, StepState, effect_key, shared_by
 from joinery.engine.leash import RecipeStuck, leash
@@ -136,7 +137,7 @@ class Runner:
             return
         if ctx.open_until is not None:
             raise Waiting(until=ctx.open_until, why="a step that was refused is tried again")
-        if run.mode == "live" and (missing := ctx.not_asked()):
+        if run.mode == "live" and (missing := ctx.claims.not_asked()):
             # What it stood for may have been done under another name.
             why = f"step {missing[0]!r} is in the journal and the recipe did not ask for it; a changed recipe needs a new version"
             self._fail(partition, run, effects, why)
@@ -170,7 +171,7 @@ class Runner:
             except (StepGivenUp, RecipeError) as stop:
                 reason = str(stop)
             except JoineryError as stop:
-                if ctx.interruption is not None:
+                if ctx.claims.interruption is not None:
                     raise
                 reason = f"the recipe raised {type(stop).__name__} after {self._last(ctx)}"
             except RecipeStuck:
@@ -180,10 +181,10 @@ class Runner:
                 # The text of a stray exception may hold names or addresses; its class and the place do not.
                 _log.warning("recipe failed", extra={"action": "recipe_failed", "run": run.id, "error": type(error).__name__})
                 reason = f"the recipe raised {type(error).__name__} after {self._last(ctx)}"
-        if isinstance(ctx.interruption, (StepGivenUp, RecipeError)):
-            reason = str(ctx.interruption)
-        elif ctx.interruption is not None:
-            raise ctx.interruption
+        if isinstance(ctx.claims.interruption, (StepGivenUp, RecipeError)):
+            reason = str(ctx.claims.interruption)
+        elif ctx.claims.interruption is not None:
+            raise ctx.claims.interruption
         return ctx, reason
 
     def _verify(self, partition: Partition, run: Run, effects: Effects) -> None:
@@ -263,4 +264,4 @@ class Runner:
 
     @staticmethod
     def _last(ctx: Context) -> str:
-        return f"step {ctx.asked[-1]!r}" if ctx.asked else "its beginning"
+        return f"step {ctx.claims.asked[-1]!r}" if ctx.claims.asked else "its beginning"

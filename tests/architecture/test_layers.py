@@ -20,7 +20,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "joinery/engine": ("joinery.domain", "joinery.errors"),
     "workflows": ("joinery.domain", "joinery.engine", "joinery.errors"),
     # adapters.system is the real clock and chance, a port of ours and of no vendor.
-    "adapters/graph": ("joinery.domain", "joinery.engine.ports", "joinery.errors", "adapters.system"),
+    "adapters/graph": ("joinery.domain", "joinery.engine.intake", "joinery.engine.ports", "joinery.errors", "adapters.system"),
     "adapters/halo": ("joinery.domain", "joinery.engine.ports", "joinery.errors", "adapters.system"),
     # Every store checks what the narrowest of them takes.
     "adapters/stores": ("joinery.domain", "joinery.engine.ports", "joinery.engine.store_limits", "joinery.errors", "adapters.system"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from joinery.domain.person import Person
+from joinery.engine.intake import Hint
 from joinery.engine.memory_directory import MemoryDirectory
-from joinery.engine.ports import Hint
 from tests.simulation import faults as f
 from tests.simulation.story import HOUR, MANAGERS, Act, Character
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from joinery.app import App
-from joinery.engine.ports import Hint
+from joinery.engine.intake import Hint
 from joinery.errors import StoreUnavailable
 from tests.simulation import faults as f
 from tests.simulation.faults import Fault

@@ -10,7 +10,8 @@ import pytest
 
 from joinery.engine.audit import AuditRecord, first_break
 from joinery.engine.envelope import Envelope, EnvelopeKind, decode, person_subject
-from joinery.engine.ports import DeadLetter, Hint
+from joinery.engine.intake import Hint
+from joinery.engine.ports import DeadLetter
 from joinery.testing import TENANT, World, person
 
 ADA = person("ada", display_name="Ada Lovelace", mail="lovelace@contoso.example", groups=("ITSM-NewJoiner",))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from joinery.engine.desk_door import BODY_MAX, DeskDoor
-from joinery.engine.ports import Unacceptable
+from joinery.engine.intake import Unacceptable
 
 SECRET = "0123456789abcdef0123456789abcdef"
 DOOR = DeskDoor(secret=SECRET, user="halo", password="pässword")

@@ -13,9 +13,10 @@ from stories import assert_all_ended_well, end_state
 
 from adapters.queues.embedded import EmbeddedQueue
 from adapters.queues.engine import QueueEngine
+from joinery.engine.intake import Hint
 from joinery.engine.memory import FakeClock
 from joinery.engine.memory_desk import MemoryServiceDesk
-from joinery.engine.ports import Hint, Outgoing
+from joinery.engine.ports import Outgoing
 from joinery.errors import OutcomeUnknown, QueueUnavailable, TryLater
 from joinery.testing import World, person
 

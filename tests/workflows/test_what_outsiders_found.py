@@ -10,7 +10,8 @@ import pytest
 from joinery.domain.person import Manager
 from joinery.domain.policy import Policy, Ring, WorkflowPolicy
 from joinery.domain.tickets import AddNote, EnsureUser, OpenTicket, Order, Result
-from joinery.engine.context import STEPS_MAX, Context
+from joinery.engine.claims import STEPS_MAX
+from joinery.engine.context import Context
 from joinery.engine.operations import OperatorLog, operator_partition
 from joinery.engine.ports import Commit, DeadLetter
 from joinery.engine.recipes import workflow
