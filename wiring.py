@@ -85,8 +85,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     from joinery.engine.retry import EngineTiming
     from workflows import CATALOGUE
 
-    # httpx logs whole addresses at INFO, and ours hold mail addresses and delta tokens.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _hush_libraries()
     settings.check_complete()
     policy = policy_of(settings)
     clock = replacements.get("clock") or SystemClock()
@@ -166,6 +165,15 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     return Parts(app=app, settings=settings, policy=policy, sessions=opened.sessions, closers=closers)
 
 
+def _hush_libraries() -> None:
+    """At INFO they tell addresses: httpx those with mail and delta tokens, the SDKs those of rows and blobs, and what goes over a link.
+
+    ``azure`` as a whole stays as it is: the platform's own lines come under ``azure.functions``.
+    """
+    for name in ("httpx", "azure.core", "azure.identity", "azure.servicebus"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 def profile_of(settings: Settings) -> TenantProfile:
     """The habits of the desk that settings name a file for, else the defaults. Raises ConfigurationError with every finding."""
     from adapters.halo.tenant_profile import TenantProfile, read_profile
@@ -226,8 +234,7 @@ def open_store(settings: Settings, *, existing: bool = False) -> SqliteStateStor
     if settings.store == "tables":
         from adapters.stores.tables import open_tables
 
-        # At INFO the SDK logs the address of every row.
-        logging.getLogger("azure").setLevel(logging.WARNING)
+        _hush_libraries()
         connection = settings.tables_connection.reveal()
         return open_tables(settings.tables_name, url=settings.tables_url, connection=connection, create=not existing)
 

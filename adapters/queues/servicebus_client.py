@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,8 +42,6 @@ class BusAddress:
         """
         from azure.servicebus import ServiceBusClient
 
-        # At INFO the SDK tells of every link, and at DEBUG of what went over it.
-        logging.getLogger("azure").setLevel(logging.WARNING)
         options: dict[str, Any] = {"retry_total": 0, "try_timeout": try_timeout}
         if self.connection:
             return ServiceBusClient.from_connection_string(self.connection, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +46,6 @@ class BlobSealLogOnDemand:
 
         with self._lock:
             if self._log is None:
-                # At INFO the SDK logs every address.
-                logging.getLogger("azure").setLevel(logging.WARNING)
                 self._log = BlobSealLog(seal_container(url=self._url, connection=self._connection))
             return self._log
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,19 +104,34 @@ def test_the_local_host_reads_the_same_numbers() -> None:
     assert read.route_prefix == HOST["extensions"]["http"]["routePrefix"]
 
 
-def test_subscriptions_carry_the_addresses_that_the_host_serves(tmp_path: Any) -> None:
-    """The prefix is host.json's, the rest the routes that the functions register."""
-    root = "https://joinery.azurewebsites.net"
-    settings = Settings.from_environment(
+def settings_in(folder: Path, root: str = "https://joinery.azurewebsites.net") -> Settings:
+    return Settings.from_environment(
         {
-            "JOINERY_DATA": str(tmp_path),
+            "JOINERY_DATA": str(folder),
             "JOINERY_GRAPH_URL": "http://127.0.0.1:1",
             "JOINERY_HALO_URL": "http://127.0.0.1:1",
             "JOINERY_PUBLIC_URL": root,
             "JOINERY_CLIENT_STATE": "c" * 64,
         }
     )
-    parts = build_app(settings)
+
+
+def test_libraries_that_tell_addresses_are_hushed_and_the_platforms_lines_stay(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ("azure.core.pipeline.policies.http_logging_policy", "azure.identity._internal.decorators", "azure.servicebus._pyamqp", "httpx")
+    for name in ("azure", "azure.functions", "azure.core", "azure.identity", "azure.servicebus", "httpx"):
+        # As a new process has them, whatever ran in this one before.
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    caplog.set_level(logging.INFO)
+    build_app(settings_in(tmp_path)).close()
+    for name in (*names, "azure.functions"):
+        logging.getLogger(name).info("a line of %s", name)
+    assert [one.name for one in caplog.records if one.msg == "a line of %s"] == ["azure.functions"]
+
+
+def test_subscriptions_carry_the_addresses_that_the_host_serves(tmp_path: Path) -> None:
+    """The prefix is host.json's, the rest the routes that the functions register."""
+    root = "https://joinery.azurewebsites.net"
+    parts = build_app(settings_in(tmp_path, root))
     try:
         urls = {parts.app.urls.notification_url, parts.app.urls.lifecycle_url}
     finally:
