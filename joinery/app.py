@@ -7,7 +7,7 @@ import logging
 import traceback
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from joinery.domain.moments import from_text, to_text
@@ -17,11 +17,11 @@ from joinery.engine.baseline import Baseliner
 from joinery.engine.breaker import DECIDED, Breaker, HeldBook
 from joinery.engine.desk_door import DeskDoor
 from joinery.engine.dispatch import Dispatcher
-from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode, group_subject, person_subject
+from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode
 from joinery.engine.group_looks import GroupLooks
-from joinery.engine.groups import GroupBook
 from joinery.engine.health import SUBSCRIBED, Health
-from joinery.engine.intake import Hint, Intake, Reply, Unacceptable
+from joinery.engine.hints import HintReader
+from joinery.engine.intake import Intake, Reply, Unacceptable
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import DUE
 from joinery.engine.pauses import PauseBoard
@@ -37,8 +37,6 @@ _log = logging.getLogger(__name__)
 
 #: A validation token longer than this is not echoed.
 _TOKEN_MAX = 4096
-#: More members in one notification than this, and the whole group is compared instead.
-_MEMBERS_MAX = 20
 #: How often a handler that lost a race reads again before the message goes back.
 _RACES = 3
 #: A look that the directory refused this often, within about two hours, is shown to a person instead of being tried for ever.
@@ -71,7 +69,7 @@ class App:
     answers: AnswerPost
     desk_door: DeskDoor
     group_looks: GroupLooks
-    groups: GroupBook
+    hints: HintReader
     sweeper: Sweeper
     alerts: AlertDesk
     subscriptions: Subscriptions
@@ -99,19 +97,10 @@ class App:
         except Unacceptable as refusal:
             self.vitals.counters.count(0, [f"HTTP {refusal.status}"])
             return Reply(status=refusal.status, body=refusal.sentence)
-        envelopes: dict[str, Envelope] = {}
-        dropped = []
-        for hint in hints:
-            envelope, reason = self._envelope_for(hint, lifecycle=lifecycle)
-            if envelope is None:
-                dropped.append(reason)
-            else:
-                # Several notifications about one subject in one post are one look.
-                key = f"{envelope.subject}|{envelope.cause}"
-                envelopes[key] = _merged(envelopes[key], envelope) if key in envelopes else envelope
+        envelopes, dropped = self.hints.envelopes(hints, lifecycle=lifecycle)
         try:
             if envelopes:
-                self._send(envelopes.values())
+                self._send(envelopes)
         except QueueUnavailable:
             self.vitals.counters.count(0, ["the queue did not answer"])
             return Reply(status=503, body="the queue did not take it; send it again")
@@ -131,34 +120,6 @@ class App:
             return Reply(status=503, body="it could not be taken; send it again")
         _log.info("desk event", extra={"action": "desk_event", "tickets": len(tickets), "waited_for": waited_for})
         return Reply(status=202)
-
-    def _envelope_for(self, hint: Hint, *, lifecycle: bool) -> tuple[Envelope | None, str]:
-        now = self.clock.now()
-        if not hint.genuine:
-            return None, "wrong clientState"
-        if hint.about == "lifecycle":
-            cause = f"lifecycle {hint.id}"
-            return Envelope(tenant=self.tenant, subject=ALERTS, kind=EnvelopeKind.OPERATE, cause=cause, at=now), ""
-        if lifecycle:
-            return None, "not a lifecycle event"
-        if hint.about == "person":
-            subject = person_subject(hint.id)
-            return Envelope(tenant=self.tenant, subject=subject, kind=EnvelopeKind.LOOK, cause="notification", at=now), ""
-        if hint.about == "group":
-            if not self._watches(hint.id):
-                return None, "group not watched"
-            members = hint.members if hint.members and len(hint.members) <= _MEMBERS_MAX else ()
-            subject = group_subject(hint.id)
-            kind = EnvelopeKind.LOOK_GROUP
-            return Envelope(tenant=self.tenant, subject=subject, kind=kind, cause="notification", at=now, members=members), ""
-        return None, "neither a person nor a group"
-
-    def _watches(self, group_id: str) -> bool:
-        try:
-            return self.groups.watches(group_id)
-        except StoreUnavailable:
-            # Better one look too many than a notification lost: the handler asks again.
-            return True
 
     def _send(self, envelopes: Iterable[Envelope], *, not_before: datetime | None = None) -> None:
         self.queue.send([Outgoing(body=one.encode(), session_id=one.session_id, not_before=not_before) for one in envelopes])
@@ -378,15 +339,8 @@ class App:
         ``alone``: nobody else uses the store. Then nobody is in the middle of a commit, and index rows that a crash left behind go at once.
         """
         etag, _ = self.store.read_shared(STARTED)
-        self.store.replace_shared(STARTED, {"at": to_text(self.clock.now())}, expected=etag)
+        # Another worker may start in the same moment; its sweep counts for both.
+        with contextlib.suppress(LostRace):
+            self.store.replace_shared(STARTED, {"at": to_text(self.clock.now())}, expected=etag)
         if alone:
             self.sweeper.tidy(older_than=timedelta(0))
-
-
-def _merged(first: Envelope, second: Envelope) -> Envelope:
-    """Two notifications about one subject: the members of both, or a full comparison if either asks for one."""
-    if not first.members or not second.members:
-        members: tuple[str, ...] = ()
-    else:
-        members = tuple(dict.fromkeys((*first.members, *second.members)))
-    return replace(first, members=members if len(members) <= _MEMBERS_MAX else ())

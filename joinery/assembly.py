@@ -24,6 +24,7 @@ from joinery.engine.gate import Gate
 from joinery.engine.group_looks import GroupLooks
 from joinery.engine.groups import GroupBook
 from joinery.engine.health import Health
+from joinery.engine.hints import HintReader
 from joinery.engine.intake import Intake
 from joinery.engine.late_answers import LateAnswers
 from joinery.engine.memberships import MembershipEnder
@@ -156,7 +157,7 @@ def assemble(
         answers=answers,
         desk_door=ports.desk_door,
         group_looks=GroupLooks(store=store, queue=queue, directory=directory, groups=groups, clock=clock),
-        groups=groups,
+        hints=HintReader(tenant=tenant, groups=groups, clock=clock),
         sweeper=Sweeper(tenant=tenant, store=store, queue=queue, directory=directory, groups=groups, clock=clock),
         alerts=AlertDesk(
             open_partition=open_partition,

@@ -254,7 +254,7 @@ def test_who_enters_or_leaves_a_group_inside_a_watched_one_is_looked_at(company:
     company.live(hours=1)
     assert admins_lost_and_gained(company, ben)[1:] == [([], ["ITSM-Admins"])]
     assert len(admins_lost_and_gained(company, ada)) == 1
-    assert company.app.groups.inner() == (inner,)
+    assert company.app.hints.groups.inner() == (inner,)
 
 
 def test_a_group_that_comes_to_lie_inside_lists_nobody_anew_who_is_directly_in_a_watched_one(company: Company) -> None:
@@ -303,9 +303,9 @@ def test_a_watched_group_that_is_deleted_and_restored_gives_and_takes_its_people
     company.do("DELETE", f"/groups/{group}")
     company.sweep()
     company.live(hours=2)
-    assert "ITSM-Admins" in company.app.groups.missing()
+    assert "ITSM-Admins" in company.app.hints.groups.missing()
     company.do("POST", f"/directory/deletedItems/{group}/restore")
     company.sweep()
     company.live(hours=1)
     assert admins_lost_and_gained(company, ada) == [(["ITSM-Admins"], []), ([], ["ITSM-Admins"]), (["ITSM-Admins"], [])]
-    assert company.app.groups.missing() == ()
+    assert company.app.hints.groups.missing() == ()

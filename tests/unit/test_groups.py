@@ -132,13 +132,13 @@ def test_a_group_that_appears_later_is_watched_from_the_next_sweep_on() -> None:
     world.directory.delete_group("g-later")
     world.app.sweep()
     world.work()
-    assert world.app.groups.missing() == ("Later",)
+    assert world.app.hints.groups.missing() == ("Later",)
     world.directory.put_group("g-later", name="Later")
     world.directory.add_member("g-later", "ada")
     world.clock.advance(minutes=5)
     world.app.sweep()
     world.work()
-    assert world.app.groups.missing() == ()
+    assert world.app.hints.groups.missing() == ()
     world.directory.change("ada", account_enabled=False)
     world.look("ada")
     world.pass_time(minutes=20)
@@ -149,8 +149,8 @@ def test_while_the_store_is_down_every_group_counts_as_watched() -> None:
     world = World()
     world.store.unavailable = True
     with pytest.raises(StoreUnavailable):
-        world.app.groups.watches("x")
-    assert world.app._watches("x")
+        world.app.hints.groups.watches("x")
+    assert world.app.hints._watches("x")
 
 
 def test_a_group_that_was_renamed_between_two_reads_breaks_nothing() -> None:
@@ -171,6 +171,6 @@ def test_of_more_groups_inside_than_can_be_followed_the_first_are_and_the_log_sa
         inner = world.directory.put_group(f"inner-{number}", name=f"Inner {number}").id
         world.directory.add_member(GROUP, inner)
     world.app.sweep()
-    assert world.app.groups.inner() == ("inner-0", "inner-1")
+    assert world.app.hints.groups.inner() == ("inner-0", "inner-1")
     assert [record.__dict__["inside"] for record in caplog.records if record.message == "groups not followed"] == [3]
-    assert [world.app.groups.watches(f"inner-{number}") for number in range(3)] == [True, True, False]
+    assert [world.app.hints.groups.watches(f"inner-{number}") for number in range(3)] == [True, True, False]

@@ -45,7 +45,7 @@ def restart(world: World, policy: Policy) -> None:
     world.policy = policy
     world.restart()
     world.pass_time(hours=2)
-    world.app.groups.refresh()
+    world.app.hints.groups.refresh()
     minutes(world, 2)
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from joinery.engine.breaker import HeldBook, HeldChange
 from joinery.engine.envelope import EnvelopeKind, person_subject
 from joinery.engine.partition import OPEN_RUNS
 from joinery.engine.ports import DeltaPage, LinkExpired, Outgoing
+from joinery.engine.sweeps import STARTED
 from joinery.errors import QueueUnavailable, Refused, TryLater
 from joinery.testing import World, everyone, person
 
@@ -244,6 +246,21 @@ def test_a_young_row_without_its_commit_is_left_for_the_commit_that_may_still_co
     world.clock.advance(timedelta(minutes=2))
     world.app.tick()
     assert not world.store.list_index("due")
+
+
+def test_two_workers_that_start_in_the_same_moment_both_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    other, read = world.restart(), world.store.read_shared
+
+    def read_just_before_the_other_one_starts(name: str) -> Any:
+        found = read(name)
+        monkeypatch.undo()
+        other.starting(alone=False)
+        return found
+
+    monkeypatch.setattr(world.store, "read_shared", read_just_before_the_other_one_starts)
+    world.app.starting(alone=False)
+    assert world.store.read_shared(STARTED)[1] == {"at": to_text(world.clock.now())}
 
 
 def test_a_start_drops_a_fresh_row_only_where_nobody_else_can_be_in_the_middle_of_its_commit() -> None:

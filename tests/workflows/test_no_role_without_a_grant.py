@@ -198,7 +198,7 @@ def with_rules(world: World, *groups: str) -> None:
     world.policy = replace(world.policy, roles={group: role for group, role in everyone().roles.items() if group in groups})
     world.restart()
     world.pass_time(hours=1)
-    world.app.groups.refresh(force=True)
+    world.app.hints.groups.refresh(force=True)
     world.look("ada")
     world.pass_time(minutes=20)
 
