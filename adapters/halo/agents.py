@@ -232,6 +232,10 @@ class Agents:
         """One agent in full. Raises NotThere."""
         return wire.one(self._client, f"/Agent/{agent_id}", {"includedetails": "true"}, deadline=deadline)
 
+    def at(self, address: str, deadline: Deadline) -> list[wire.Row]:
+        """The agents with this address, disabled ones too, with their roles, lowest id first."""
+        return self._of((address.casefold(),), None, deadline)
+
     # --- below: how -----------------------------------------------------------------------------------------------
 
     def _known_as(self, order: RetireAgent, deadline: Deadline) -> tuple[tuple[str, ...], int | None]:

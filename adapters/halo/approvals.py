@@ -77,7 +77,7 @@ class Approvals:
             return ()
         if [str(number) for number in started] == [ours]:
             return (RoundRef(ticket_id=str(ticket_id), number=str(started[0])),)
-        rounds = {_round(row) for row in self._rows(ticket_id, deadline)}
+        rounds = {_round(row) for row in self.rows(ticket_id, deadline)}
         return tuple(RoundRef(ticket_id=str(ticket_id), number=str(number)) for number in reversed(started) if number in rounds)
 
     def check(self, order: AskApproval, result: RoundRef) -> ReadBack:
@@ -199,6 +199,17 @@ class Approvals:
         closed = wire.true(ticket, "hasbeenclosed")
         return ReadBack(ok=closed, detail=f"ticket {order.ticket_id} is {'closed' if closed else 'still open'}")
 
+    def rows(self, ticket_id: int, deadline: Deadline, *, number: int | None = None) -> list[wire.Row]:
+        """The ticket's rows of every round, or of the one with this number."""
+        query: dict[str, str | int] = {"ticket_id": ticket_id, "includeapprovaldetails": "true"}
+        if number is not None:
+            query["action_number"] = number
+        try:
+            rows = wire.rows_of(self._client.get("/TicketApproval", query, deadline=deadline), "/TicketApproval")
+        except NotThere:
+            return []
+        return [row for row in rows if wire.number(row.get("ticket_id")) == ticket_id]
+
     # --- below: how -----------------------------------------------------------------------------------------------
 
     def _closed_status(self, deadline: Deadline) -> int:
@@ -233,21 +244,11 @@ class Approvals:
         ticket_id = wire.id_of(ticket, "GET /Tickets")
         shown = ticket.get("approvers")
         if not isinstance(shown, list):
-            return _latest(self._rows(ticket_id, deadline))
+            return _latest(self.rows(ticket_id, deadline))
         rows = _latest([row for row in shown if isinstance(row, dict) and _is_of(row, ticket_id)])
         if all(self._is_open(row) or _is_whole(row) for row in rows):
             return rows
-        return [row for row in self._rows(ticket_id, deadline, number=_round(rows[0])) if _round(row) == _round(rows[0])]
-
-    def _rows(self, ticket_id: int, deadline: Deadline, *, number: int | None = None) -> list[wire.Row]:
-        query: dict[str, str | int] = {"ticket_id": ticket_id, "includeapprovaldetails": "true"}
-        if number is not None:
-            query["action_number"] = number
-        try:
-            rows = wire.rows_of(self._client.get("/TicketApproval", query, deadline=deadline), "/TicketApproval")
-        except NotThere:
-            return []
-        return [row for row in rows if wire.number(row.get("ticket_id")) == ticket_id]
+        return [row for row in self.rows(ticket_id, deadline, number=_round(rows[0])) if _round(row) == _round(rows[0])]
 
 
 def _lives(ticket: wire.Row) -> bool:

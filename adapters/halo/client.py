@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import threading
@@ -69,9 +70,7 @@ class HaloClient:
         self._token_url = auth_url.rstrip("/") if auth_url.rstrip("/").endswith("/token") else f"{auth_url.rstrip('/')}/token"
         self._form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret, "scope": scope}
         self.profile = profile or TenantProfile()
-        said = {"tenant": tenant} if tenant else {}
-        self._tenant = said if self.profile.tenant_in == "query" else {}
-        self._form |= said if self.profile.tenant_in == "form" else {}
+        self._tenant = {"tenant": tenant} if tenant else {}
         self._clock = clock
         self._reads_within = reads_within
         self._budget = budget
@@ -91,6 +90,22 @@ class HaloClient:
     def clock(self) -> Clock:
         """The clock that deadlines and caches go by."""
         return self._clock
+
+    @property
+    def client_id(self) -> str:
+        """The application that we are."""
+        return self._form["client_id"]
+
+    @property
+    def names_tenant(self) -> bool:
+        """Whether a token request has a tenant to name."""
+        return bool(self._tenant)
+
+    def with_profile(self, profile: TenantProfile) -> HaloClient:
+        """The same Halo over the same connections, taken to have other habits; closing one closes both."""
+        other = copy.copy(self)
+        other.profile = profile
+        return other
 
     def deadline(self, within: timedelta | None = None) -> Deadline:
         """A total deadline from this moment on; without an argument the one for reads."""
@@ -116,6 +131,20 @@ class HaloClient:
             reraise=True,
         )
         return attempts(self._authorised, "GET", path, limit, query=query)
+
+    def discover(self, path: str) -> Any:
+        """Read a page that needs no token: ``/authinfo`` and ``/InstanceInfo`` (Halo reference section 1). Raises as ``get`` does."""
+        limit = self.deadline()
+        return self._judged(self._http.build_request("GET", f"{self._base}{path}"), f"GET {path}", limit, write=False)
+
+    def signs_in_at(self, auth_url: str) -> bool:
+        """Whether this is the authorisation server that we ask for tokens."""
+        return self._token_url.casefold() == f"{auth_url.strip().rstrip('/').removesuffix('/token')}/token".casefold()
+
+    def sign_in(self) -> timedelta:
+        """Fetch a fresh token now; how long it is good for. Raises as ``get`` does."""
+        with self._lock:
+            return self._fetch_token(self.deadline())
 
     def post(self, path: str, row: Mapping[str, Any], *, deadline: Deadline) -> dict[str, Any]:
         """Write one object, in one request, never repeated; an array of one, as Halo wants it.
@@ -219,8 +248,10 @@ class HaloClient:
         finally:
             self._lock.release()
 
-    def _fetch_token(self, deadline: Deadline) -> None:
-        request = self._http.build_request("POST", self._token_url, params=self._tenant, data=self._form)
+    def _fetch_token(self, deadline: Deadline) -> timedelta:
+        place = self.profile.tenant_in
+        form = self._form | (self._tenant if place == "form" else {})
+        request = self._http.build_request("POST", self._token_url, params=self._tenant if place == "query" else {}, data=form)
         asked_at = self._clock.monotonic()
         # Judged as a read: a token that was issued and lost changes nothing.
         answer = self._judged(request, "POST /token", deadline, write=False)
@@ -233,6 +264,7 @@ class HaloClient:
         except (TypeError, ValueError):
             seconds = TOKEN_LIFETIME
         self._token, self._token_until = token, asked_at + seconds - min(TOKEN_MARGIN, seconds / 10)
+        return timedelta(seconds=seconds)
 
     def _forget(self, token: str) -> None:
         with self._lock:

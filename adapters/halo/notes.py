@@ -58,18 +58,23 @@ class Notes:
 
     def numbers(self, ticket_id: int, key: str, deadline: Deadline) -> list[int]:
         """The numbers of the ticket's actions that carry the key, lowest first."""
+        return [wire.id_of(row, "GET /Actions") for row in self.rows(ticket_id, key, deadline)]
+
+    def rows(self, ticket_id: int, key: str, deadline: Deadline) -> list[wire.Row]:
+        """The ticket's actions that carry the key, the one with the lowest number first."""
         query: dict[str, str | int] = {"ticket_id": ticket_id, "count": ACTIONS_READ, "includehtmlnote": "true"}
         try:
             body = self._client.get("/Actions", query, deadline=deadline)
         except NotThere:
             return []
-        return sorted(
-            action_id
+        found = [
+            row
             for row in wire.rows_of(body, "/Actions")
             if wire.number(row.get("ticket_id", ticket_id)) == ticket_id
-            and (action_id := wire.number(row.get("id"))) is not None
+            and wire.number(row.get("id")) is not None
             and wire.key_token(key) in html.unescape(f"{wire.text(row, 'note')} {wire.text(row, 'note_html')}")
-        )
+        ]
+        return sorted(found, key=lambda row: wire.id_of(row, "GET /Actions"))
 
     def check(self, order: AddNote, key: str, result: NoteRef) -> ReadBack:
         """The note is in the ticket's list."""

@@ -74,6 +74,12 @@ class Users:
             self._keep(number, row)
         return row
 
+    def at(self, address: str, *, deadline: Deadline) -> list[wire.Row]:
+        """The users whose first address this is, inactive ones too, each in full, lowest id first."""
+        listed = wire.every(self._client, "/Users", {**_ALL, "search": address}, deadline=deadline)
+        numbers = {wire.number(row.get("id")) for row in listed if wire.same(wire.text(row, "emailaddress"), address)}
+        return [self.get(str(number), deadline=deadline) for number in sorted(one for one in numbers if one is not None)]
+
     def lately(self, user_id: str, *, deadline: Deadline) -> wire.Row:
         """One user as they were a moment ago, before any write of ours; for what a read-back will look at again. Raises NotThere."""
         until, row = self._lately.get(wire.object_id(user_id, "user"), (0.0, {}))

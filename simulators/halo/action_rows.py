@@ -31,7 +31,7 @@ def blank_action(tenant: Tenant, who: Caller, ticket: Mapping[str, Any], outcome
         "new_status_name": tenant.name_of("status", ticket["status_id"]),
         "actionby_agent_id": who.agent_id,
         "actionby_user_id": who.user_id,
-        "actionby_application_id": who.client,
+        "actionby_application_id": tenant.shown_application(who),
         "issystem": system,
         "attachment_count": 0,
         "customfields": [],

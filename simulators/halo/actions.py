@@ -58,7 +58,11 @@ def _add(tenant: Tenant, who: Caller, ticket: Doc, row: Doc) -> Doc:
     outcome_id, outcome, outcome_row = _outcome(tenant, row)
     private = outcome_id == INTERNAL_NOTE if row.get("hiddenfromuser") is None else row["hiddenfromuser"]
     action: Doc = blank_action(tenant, who, ticket, outcome_id, outcome) | _content(tenant, row) | {"hiddenfromuser": private}
-    status = row.get("new_status") or (outcome_row or {}).get("newstatus") or 0
+    own_status = (outcome_row or {}).get("newstatus") or 0
+    status = row.get("new_status") or own_status
+    by = tenant.switches.closes_by
+    if tickets.closes(tenant, status) and (by == "status" or (by == "outcome" and status != own_status)):
+        status = 0
     changes = {member: row[name] for name, member in _CARRIED.items() if row.get(name) not in (None, 0, -1, "")}
     if row.get("customfields"):
         changes["customfields"] = customfields.merged(tenant, ticket["customfields"], row["customfields"])

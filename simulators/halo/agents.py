@@ -85,6 +85,8 @@ def _roles(tenant: Tenant, row: Doc, stored: list[str]) -> list[str]:
     added = [_role(tenant, link) for link in row.get("add_roles") or ()]
     if tenant.switches.roles_mode == "ignore" or ((given is not None or added) and tenant.fault("role_change_ignored")):
         return stored
+    if given is not None and tenant.switches.roles_mode == "take":
+        given = [role for role in given if role in stored]
     if given is None or tenant.switches.roles_mode == "add":
         given = [*stored, *(given or ())]
     return list(dict.fromkeys([*given, *added]))

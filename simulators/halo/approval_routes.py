@@ -40,6 +40,7 @@ def add_routes(app: Flask, tenant: Tenant) -> None:
         rows = body_rows(request, APPROVAL)
 
         def show(row: Doc) -> Doc:
+            row = approvals.shown(tenant, row)
             if not any(sent.get("_includeticketinresponse") for sent in rows):
                 return row
             return row | {"ticket": full(tenant, tenant.row("tickets", row["ticket_id"]) or {})}

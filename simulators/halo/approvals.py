@@ -43,9 +43,10 @@ def of_ticket(tenant: Tenant, ticket: Mapping[str, Any]) -> Approval:
 
 
 def shown(tenant: Tenant, row: Mapping[str, Any]) -> Doc:
-    """A row as it goes out; a switch makes `result` null while it waits."""
-    pending = row["result"] == PENDING and tenant.switches.pending_is_null
-    return {**row, "result": None} if pending else dict(row)
+    """A row as it goes out; switches say what `result` is while it waits, and once it is answered."""
+    switches = tenant.switches
+    codes = {PENDING: None if switches.pending_is_null else PENDING, ACCEPTED: switches.approved_code, REJECTED: switches.rejected_code}
+    return {**row, "result": codes[row["result"]]}
 
 
 def start_if_asked(tenant: Tenant, who: Caller, ticket_id: int, row: Mapping[str, Any], *, action_number: int | None = None) -> None:
@@ -71,17 +72,19 @@ def answer(tenant: Tenant, who: Caller, row: Doc) -> Doc:
     ticket = tenant.row("tickets", row.get("ticket_id") or 0)
     if found is None or ticket is None or ticket["deleted"] or row.get("actionnumber") not in (None, 0, found["actionnumber"]):
         raise not_found()
-    if row.get("result") not in (ACCEPTED, REJECTED):
-        raise refused("result has to be 1 (approved) or 2 (rejected).")
+    codes = {tenant.switches.approved_code: ACCEPTED, tenant.switches.rejected_code: REJECTED}
+    verdict = codes.get(row.get("result") or PENDING)
+    if verdict is None:
+        raise refused(f"result has to be {' (approved) or '.join(map(str, codes))} (rejected).")
     by = _answered_by(tenant, who, found)
     if found["result"] != PENDING:
         raise refused("This approval has been answered already.")
     if found["actionnumber"] != ticket["approval_round"] or _decided(tenant, ticket, found["step_id"]):
         raise refused("This approval is no longer in progress.")
     note = str(row.get("note") or row.get("approver_note") or "")
-    done = found | by | {"result": row["result"], "dateapproved": tenant.now(), "approver_note": note, "note": note}
+    done = found | by | {"result": verdict, "dateapproved": tenant.now(), "approver_note": note, "note": note}
     tenant.put("approvals", f"{done['ticket_id']}/{done['seq']}", done)
-    audit.note_change(tenant, who, "faultapproval", done["uniqueid"], "result", PENDING, done["result"], ticket_id=done["ticket_id"])
+    audit.note_change(tenant, who, "faultapproval", done["uniqueid"], "result", PENDING, row["result"], ticket_id=done["ticket_id"])
     action = blank_action(tenant, who, ticket, _ANSWERED, "Approved" if done["result"] == ACCEPTED else "Rejected", system=True)
     tenant.put("actions", f"{done['ticket_id']}/{action['id']}", action | {"note": note})
     _go_on(tenant, who, ticket, done)

@@ -48,7 +48,7 @@ def note_user_change(tenant: Tenant, who: Caller, user: dict[str, Any], member: 
         "new_value": _text(after),
         "who": who.name,
         "who_agent_id": who.agent_id,
-        "actionby_application_id": who.client,
+        "actionby_application_id": tenant.shown_application(who),
         "datetime": tenant.now(),
     }
     tenant.put("userchange", number, row)

@@ -91,5 +91,5 @@ def _body(tenant: Tenant, who: Caller, number: int, row: Mapping[str, Any], tick
     if tenant.switches.webhook_payload == "keys":
         return body
     shown = {member: ticket[member] for member in ("id", "summary", "status_id", "tickettype_id", "client_id")}
-    actor = {"actionby_application_id": who.client, "actionby_agent_id": who.agent_id, "actionby_user_id": who.user_id}
+    actor = {"actionby_application_id": tenant.shown_application(who), "actionby_agent_id": who.agent_id, "actionby_user_id": who.user_id}
     return body | {"ticket": shown, "action": {"ticket_id": ticket["id"], **actor}}

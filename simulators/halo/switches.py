@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-RolesMode = Literal["replace", "add", "ignore"]
+RolesMode = Literal["replace", "add", "ignore", "take"]
+ClosesBy = Literal["either", "status", "action", "outcome"]
 AgentEnvelope = Literal["results", "bare"]
 UnknownId = Literal["not_found", "refused", "creates"]
 TenantIn = Literal["anywhere", "query", "form"]
@@ -20,7 +21,7 @@ Strict = Literal["ours", "everybody", "nobody"]
 class Switches:
     """The stand-in's habits. Changed at run time by `PUT /_switches` with the members that change."""
 
-    #: What `roles` on an agent does: the full list, an addition, or nothing.
+    #: What `roles` on an agent does: the full list, an addition, nothing, or it only takes away, and `add_roles` gives.
     roles_mode: RolesMode = "replace"
     #: `/Agent` lists come in `{"record_count", "results"}` (seen on 2.236) or as a bare array (older clients).
     agent_envelope: AgentEnvelope = "results"
@@ -34,6 +35,15 @@ class Switches:
     unknown_id: UnknownId = "not_found"
     #: `result` of an approval row that waits is null instead of 0.
     pending_is_null: bool = False
+    #: `result` of an approval row that was accepted and of one that was rejected, as it is posted and shown.
+    approved_code: int = 1
+    rejected_code: int = 2
+    #: What closes a ticket: its status, an action that carries the status, only an action whose outcome has it, or any of them.
+    closes_by: ClosesBy = "either"
+    #: Members of a user that are taken and not kept.
+    unkept_user_members: tuple[str, ...] = ()
+    #: Whether who did something is shown by the name of the application instead of its client id.
+    application_named: bool = False
     #: Every write to an existing ticket, user or agent answers 200 with the old object and changes nothing.
     write_ignored: bool = False
     #: Rows of tickets in one answer at most; larger wishes are cut silently.
@@ -69,7 +79,7 @@ class Switches:
         for name, value in members.items():
             if name not in hints:
                 raise ValueError(f"There is no switch {name!r}. There are: {', '.join(f.name for f in fields(self))}.")
-            value = tuple(value) if name == "limited_clients" and isinstance(value, list) else value
+            value = tuple(value) if get_origin(hints[name]) is tuple and isinstance(value, list) else value
             if not _fits(value, hints[name]):
                 raise ValueError(f"The switch {name!r} cannot be {value!r}: it takes {_wanted(hints[name])}.")
             values[name] = value
@@ -77,7 +87,7 @@ class Switches:
 
     def shown(self) -> dict[str, Any]:
         """As JSON members."""
-        return asdict(self) | {"limited_clients": list(self.limited_clients)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def _fits(value: Any, hint: Any) -> bool:

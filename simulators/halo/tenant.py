@@ -93,6 +93,10 @@ class Tenant:
         found = self.state.get(kind, str(key))
         return "" if found is None else str(found.get("name", ""))
 
+    def shown_application(self, who: Caller) -> str:
+        """What stands in `actionby_application_id`: the client id, or the name of the application (a switch)."""
+        return f"{who.client.title()} for Halo" if self.switches.application_named and who.client else who.client
+
     def fault(self, kind: str) -> FaultRule | None:
         """A rule of this kind that strikes the present request, counted as used."""
         return self.faults.take_kind(kind, request.method, request.path) if has_request_context() else None

@@ -62,6 +62,8 @@ def save(tenant: Tenant, who: Caller, row: Doc) -> Doc:
     after["customfields"] = customfields.merged(tenant, after["customfields"], row.get("customfields"))
     after["todo_list"] = todo.merged(tenant, who, after["id"], after["todo_list"], row.get("todo_list"))
     status = row.get("status_id") if (row.get("status_id") or 0) > 0 else None
+    if before is not None and not before["closed"] and tenant.switches.closes_by in ("action", "outcome") and closes(tenant, status):
+        raise refused("The workflow of this ticket does not permit this status.")
     return _store(tenant, who, before, set_status(tenant, after, status) if status else after)
 
 
@@ -85,6 +87,11 @@ def set_status(tenant: Tenant, ticket: Doc, status_id: int) -> Doc:
     closed_on = (ticket["dateclosed"] if ticket["closed"] else tenant.now()) if closes else UNSET_DATE
     ticket.update({"status_id": status_id, "closed": closes, "dateclosed": closed_on})
     return ticket
+
+
+def closes(tenant: Tenant, status_id: int | None) -> bool:
+    """Whether tickets in this status are closed."""
+    return bool((tenant.row("status", status_id or 0) or {}).get("closes"))
 
 
 def delete(tenant: Tenant, who: Caller, ticket_id: int) -> Doc:

@@ -44,6 +44,7 @@ def save(tenant: Tenant, who: Caller, row: Doc) -> Doc:
         check_unknown_id(tenant)
     if before is not None and (tenant.switches.write_ignored or tenant.fault("write_ignored")):
         return before
+    row = {name: value for name, value in row.items() if name not in tenant.switches.unkept_user_members}
     after = {
         **(before or _blank()),
         **{name: row[name] for name in (*_TEXTS, *_FLAGS, *_NUMBERS, "name", "departments") if row.get(name) is not None},
