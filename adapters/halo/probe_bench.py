@@ -139,22 +139,28 @@ class Bench:
 
     @cached_property
     def names(self) -> Names:
+        """Name -> id, kept for the whole probe."""
         return Names(self.client)
 
     def users(self) -> Users:
+        """Users, by what is known so far; nothing is remembered from step to step."""
         return Users(self.client, self.names, self.plan.desk)
 
     def agents(self) -> Agents:
+        """Agents, likewise."""
         return Agents(self.client, self.names, self.users())
 
     def notes(self, **habits: Any) -> Notes:
+        """Notes, as if the desk had these habits."""
         return Notes(self.taking(**habits), self.names)
 
     def tickets(self, **habits: Any) -> Tickets:
+        """Tickets, as if the desk had these habits."""
         plan, client = self.plan, self.taking(**habits)
         return Tickets(client, self.names, self.users(), plan.desk, deployment=plan.deployment, key_field=plan.key_field)
 
     def approvals(self, **habits: Any) -> Approvals:
+        """Approvals and how tickets end, as if the desk had these habits."""
         return Approvals(self.taking(**habits), self.names, self.notes(**habits), self.tickets(**habits), self.plan.desk)
 
     # --- putting back ---
