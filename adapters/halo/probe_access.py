@@ -12,6 +12,8 @@ from joinery.errors import JoineryError, Refused
 
 #: What ``missing`` calls the outcome that leaves a note; policy does not name it, the profile does.
 NOTE_OUTCOME = "outcome of a note"
+#: And the two statuses.
+AWAITING, CLOSING = "status that awaits", "status that closes"
 
 
 def reach(bench: Bench) -> str:
@@ -73,8 +75,8 @@ def resolve_names(bench: Bench) -> str:
         bench.missing.add(SITE.title)
     else:
         _look(bench, wrong, SITE, desk.default_site, "[desk] default_site", client_id=client_id)
-    _look(bench, wrong, STATUS, desk.awaiting_status, "[desk] awaiting_status", title="status that awaits")
-    _look(bench, wrong, STATUS, desk.closed_status, "[desk] closed_status", title="status that closes")
+    _look(bench, wrong, STATUS, desk.awaiting_status, "[desk] awaiting_status", title=AWAITING)
+    _look(bench, wrong, STATUS, desk.closed_status, "[desk] closed_status", title=CLOSING)
     _look(bench, wrong, APPROVAL_PROCESS, desk.approval_process, "[desk] approval_process")
     if plan.role:
         _look(bench, wrong, ROLE, plan.role, "the role of the plan")
@@ -108,7 +110,7 @@ def _note_outcome(bench: Bench) -> str:
     """What leaves a note, in words; empty where nothing does. A tenant may have renamed the one with the built-in id."""
     profile = bench.client.profile
     if found := bench.names.find(OUTCOME, *profile.note_outcomes):
-        bench.learn(note_outcomes=profile.note_outcomes)
+        bench.learn(note_outcomes=profile.note_outcomes, note_outcome_id=int(found.id))
         return f"outcome {found.id} leaves a note"
     number = profile.note_outcome_id
     if name := bench.names.name_of(OUTCOME, str(number)):

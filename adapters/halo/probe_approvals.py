@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.halo import wire
 from adapters.halo.names import APPROVAL_PROCESS
-from adapters.halo.probe_access import NOTE_OUTCOME
+from adapters.halo.probe_access import AWAITING, NOTE_OUTCOME
 from adapters.halo.probe_bench import Bench, FailedStep, SkippedStep, one_of
 from joinery.domain.tickets import AskApproval, RoundRef
 
@@ -15,7 +15,7 @@ _LOOKS, _BETWEEN = 4, 2.0
 def start_approval(bench: Bench) -> str:
     """The approver of the plan is asked by the process of the policy; what a row says that waits."""
     number = bench.ticket()
-    bench.must_have(APPROVAL_PROCESS.title, "status that awaits", NOTE_OUTCOME)
+    bench.must_have(APPROVAL_PROCESS.title, AWAITING, NOTE_OUTCOME)
     if not bench.plan.approver:
         raise SkippedStep("the plan names no approver", "Name the address of a test user who may approve.")
     user = one_of(bench.users().at(bench.plan.approver, deadline=bench.client.deadline()), "user")

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from adapters.halo.approvals import Approvals
 from adapters.halo.client import HaloClient
 from adapters.halo.names import Names
 from adapters.halo.notes import Notes
+from adapters.halo.tenant_profile import TenantProfile
 from adapters.halo.tickets import Tickets
 from adapters.halo.users import Users
 from joinery.domain.moments import to_text
@@ -127,7 +128,11 @@ class Bench:
     # --- what is known ---
 
     def learn(self, **habits: Any) -> None:
-        """Habits that were seen; from here on the client goes by them."""
+        """Habits that were seen; from here on the client goes by them. FailedStep where a profile cannot hold one."""
+        for one in fields(TenantProfile):
+            value, rule = habits.get(one.name), one.metadata["rule"]
+            if one.name in habits and not rule.fits(list(value) if isinstance(value, tuple) else value):
+                raise FailedStep(f"what the desk has for {one.metadata['key']} is not {rule.words}", "Give it another name there.")
         self.measured |= habits.keys()
         self.client = self.client.with_profile(replace(self.client.profile, **habits))
 

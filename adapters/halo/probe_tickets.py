@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.halo import wire
+from adapters.halo.answers import BadRequest
 from adapters.halo.names import CLIENT, FIELD, SITE, STATUS, TEAM, TICKET_TYPE
-from adapters.halo.probe_access import NOTE_OUTCOME
+from adapters.halo.probe_access import CLOSING, NOTE_OUTCOME
 from adapters.halo.probe_bench import Bench, FailedStep
 from adapters.halo.tenant_profile import STRATEGIES
 from joinery.domain.person import Person
@@ -19,8 +20,8 @@ _PAGE_MAX = 100
 
 
 def open_ticket(bench: Bench) -> str:
-    """One ticket that carries a key. Where its answer is lost, it is looked for."""
-    bench.must_have(TICKET_TYPE.title, TEAM.title, CLIENT.title, SITE.title)
+    """One ticket that carries a key, if it can be closed again. Where its answer is lost, it is looked for."""
+    bench.must_have(TICKET_TYPE.title, TEAM.title, CLIENT.title, SITE.title, CLOSING)
     order = OpenTicket(
         kind=bench.plan.kind,
         person=_NOBODY,
@@ -102,7 +103,6 @@ def read_history(bench: Bench) -> str:
 def close_by_each_way(bench: Bench) -> str:
     """By its status, opened again, and by an action; where that takes an outcome of its own, by the first one that closes."""
     number = bench.ticket()
-    bench.must_have("status that closes")
     by_status = _closes(bench, close_by="status")
     if by_status and not _reopened(bench, number):
         return f"ticket {number} is closed by its status and was not opened again, so that an action closes is not known"
@@ -169,14 +169,14 @@ def _page_size(bench: Bench) -> str:
 
 
 def _closes(bench: Bench, **habits: str) -> bool:
-    """Whether the ticket is closed after it was closed in this way; a refusal is an answer."""
+    """Whether the ticket is closed after it was closed in this way; a 400 is the workflow's answer, any other refusal a missing right."""
     approvals, number = bench.approvals(**habits), str(bench.ticket())
     try:
         if habits["close_by"] == "status":
             approvals.close(CloseTicket(ticket_id=number), bench.key, bench.client.deadline())
         else:
             approvals.end(EndTicket(ticket_id=number, text="Closed by the probe."), bench.key, bench.client.deadline())
-    except Refused:
+    except BadRequest:
         return False
     return approvals.check_ended(EndTicket(ticket_id=number, text="")).ok
 
@@ -186,7 +186,7 @@ def _reopened(bench: Bench, number: int) -> bool:
         return False
     try:
         bench.client.post("/Tickets", {"id": number, "status_id": bench.first_status}, deadline=bench.client.deadline())
-    except Refused:
+    except BadRequest:
         return False
     return not bench.approvals().check_ended(EndTicket(ticket_id=str(number), text="")).ok
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import httpx
 from halo_tenant import Halo, a_user
 
 from adapters.halo.probe import ProbePlan, ProbeResult, ProbeStep, run_probe
 from adapters.halo.tenant_profile import TenantProfile
 from joinery.domain.policy import DeskPolicy
-from simulators.halo import sign_in
 
 USER, AGENT, BOSS = "probe.user@contoso.com", "probe.agent@contoso.com", "probe.boss@contoso.com"
 ROLE = "Change Manager"
@@ -19,8 +20,10 @@ ROLE = "Change Manager"
 class Sandbox(Halo):
     """Whom a probe may touch, and what is there before and after it."""
 
-    def __init__(self, profile: TenantProfile | None = None, **switches: Any) -> None:
-        super().__init__(profile=profile, **switches)
+    def __init__(self, profile: TenantProfile | None = None, tenant: str = "", **switches: Any) -> None:
+        #: What an answer to one of our reads becomes on its way: (path without /api, body) -> body.
+        self.becomes: Callable[[str, Any], Any] = lambda path, body: body
+        super().__init__(profile=profile, tenant=tenant, **switches)
         roles = {role["name"]: role["id"] for role in self.get("/Roles")}
         self.user = a_user(self, name="Test User", emailaddress=USER)
         self.boss = a_user(self, name="Test Boss", emailaddress=BOSS, ischangeapprover2=True)
@@ -43,13 +46,27 @@ class Sandbox(Halo):
     def probe(self, **changes: Any) -> ProbeResult:
         return run_probe(self.client, self.plan(**changes), clock=self.clock, pause=self.pause)
 
+    def faults(self, *rules: dict[str, Any]) -> None:
+        """Rules that strike for ever, unless they say how often."""
+        assert self.http.put("/_faults", json=[{"times": None, **rule} for rule in rules]).is_success
+
+    def refuses(self, method: str, path: str) -> None:
+        """The application lacks a right: 403, with an empty body as Halo has it."""
+        self.faults({"match": {"method": method, "path": f"/api{path}"}, "fault": "status", "status": 403})
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        answer = super()._send(request)
+        if request.method != "GET" or not answer.is_success:
+            return answer
+        return httpx.Response(answer.status_code, json=self.becomes(request.url.path.removeprefix("/api"), answer.json()))
+
     def answer(self, ticket_id: int, approve: bool) -> None:
         """The boss answers the latest round in the portal, with the codes that this desk has."""
         switches = self.http.get("/_switches").json()
         row = self.get("/TicketApproval", ticket_id=ticket_id)[-1]
         said = {"ticket_id": ticket_id, "seq": row["seq"], "result": switches["approved_code" if approve else "rejected_code"]}
-        with sign_in(self.stand_in, username=BOSS) as portal:
-            assert portal.post("/api/TicketApproval", json=[said]).is_success
+        portal = {"authorization": self.token(grant_type="password", username=BOSS, password="local")}
+        assert self.http.post("/api/TicketApproval", json=[said], headers=portal).is_success
 
     def pause(self, seconds: float) -> None:
         """Time goes on, and the desk posts what it has to."""

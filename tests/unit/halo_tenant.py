@@ -44,7 +44,7 @@ class TickingClock(SimClock):
 class Halo:
     """A pretend Halo in process with a desk on it; ``deaf_to`` names query parameters that it ignores, ``hides`` members of single agents."""
 
-    def __init__(self, policy: DeskPolicy | None = None, profile: TenantProfile | None = None, **switches: Any) -> None:
+    def __init__(self, policy: DeskPolicy | None = None, profile: TenantProfile | None = None, tenant: str = "", **switches: Any) -> None:
         self.clock = TickingClock(datetime(2026, 11, 23, 9, 0, tzinfo=UTC), frozen=True)
         self.stand_in = create_halo(None, self.clock, **({"strict": "everybody"} | switches))
         self.deaf_to: set[str] = set()
@@ -52,9 +52,9 @@ class Halo:
         self.before: Callable[[httpx.Request], None] = lambda request: None
         self._wire: httpx.BaseTransport = httpx.WSGITransport(app=self.stand_in.wsgi)
         self.http = httpx.Client(transport=self._wire, base_url="http://halo.test", trust_env=False)
-        form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local", "scope": "all"}
-        self.http.headers["authorization"] = f"Bearer {self.http.post('/auth/token', data=form).json()['access_token']}"
+        self.http.headers["authorization"] = self.token(grant_type="client_credentials")
         self.profile = profile
+        self.tenant = tenant
         self.desk = self.new_desk(policy)
 
     def new_desk(self, policy: DeskPolicy | None = None, **options: Any) -> HaloServiceDesk:
@@ -63,12 +63,19 @@ class Halo:
             "http://halo.test/auth",
             "joinery",
             "local",
+            tenant=self.tenant,
             transport=httpx.MockTransport(self._send),
             clock=self.clock,
             profile=self.profile,
             sleep=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),
         )
         return HaloServiceDesk(self.client, policy or DeskPolicy(), deployment="local", search_lag=timedelta(seconds=2), **options)
+
+    def token(self, **form: str) -> str:
+        """A header that signs in, whichever way this Halo wants its tenant named."""
+        said = {"client_id": "local", "client_secret": "local", "scope": "all", "tenant": "local"}
+        answer = self.http.post("/auth/token", params={"tenant": "local"}, data=said | form)
+        return f"Bearer {answer.json()['access_token']}"
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         self.before(request)

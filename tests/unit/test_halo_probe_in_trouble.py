@@ -1,0 +1,278 @@
+"""A probe of a Halo that refuses, misses or breaks off: what it says, what it still does, and that it puts back what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from halo_sandbox import ROLE, Sandbox, not_well, step
+
+from adapters.halo.client import HaloClient
+from adapters.halo.probe import run_probe
+from joinery.domain.policy import DeskPolicy
+
+AFTER_THE_TICKET = dict.fromkeys((6, 7, 8, 9, 10, 14), "skipped")
+NAMED_OTHERWISE = DeskPolicy()
+
+
+@pytest.fixture
+def made() -> Iterator[Callable[..., Sandbox]]:
+    """Makes sandboxes, and stops them in the end."""
+    sandboxes: list[Sandbox] = []
+
+    def make(**habits: Any) -> Sandbox:
+        sandboxes.append(Sandbox(**habits))
+        return sandboxes[-1]
+
+    yield make
+    for one in sandboxes:
+        one.stand_in.stop()
+
+
+class Killed(BaseException):
+    """Somebody pressed Ctrl-C."""
+
+
+# --- what fails, and what is skipped because of it ---
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "states"),
+    [
+        ("GET", "/InstanceInfo", {1: "failed"}),
+        ("GET", "/Agent/me", {3: "failed"}),
+        ("GET", "/TicketType", {4: "failed", 5: "skipped", **AFTER_THE_TICKET}),
+        ("POST", "/Tickets", {5: "failed", **AFTER_THE_TICKET}),
+        ("GET", "/Tickets", {6: "failed"}),
+        ("GET", "/TicketApproval", {8: "failed", 9: "skipped"}),
+        ("POST", "/Webhook", {10: "failed"}),
+        ("POST", "/Notification", {10: "failed"}),
+        ("GET", "/WebhookEvent", {10: "failed"}),
+        ("POST", "/Agent", {11: "failed"}),
+        ("GET", "/Agent", {11: "failed"}),
+        ("POST", "/Users", {12: "failed"}),
+        ("GET", "/Users", {8: "failed", 9: "skipped", 12: "failed"}),
+        ("POST", "/Actions", {7: "failed", 8: "failed", 9: "skipped", 14: "failed"}),
+        ("GET", "/Audit", {13: "failed"}),
+    ],
+)
+def test_a_right_that_is_missing_fails_its_step_and_skips_only_what_needs_it(
+    made: Callable[..., Sandbox], method: str, path: str, states: dict[int, str]
+) -> None:
+    halo = made()
+    before = halo.world()
+    halo.refuses(method, path)
+    result = halo.probe()
+    assert not_well(result) == states
+    assert result.left == ()
+    assert all(one.remedy for one in result.steps if one.state == "failed")
+    halo.http.delete("/_faults")
+    assert halo.world() == before
+
+
+def test_without_a_token_nothing_is_tried(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    client = HaloClient(
+        "http://halo.test/api", "http://halo.test/auth", "joinery", "wrong", transport=httpx.MockTransport(halo._send), clock=halo.clock
+    )
+    result = run_probe(client, halo.plan(), clock=halo.clock, pause=halo.pause)
+    assert not_well(result) == {2: "failed"} | dict.fromkeys(range(3, 16), "skipped")
+    assert step(result, 2).saw == "POST /token: 401"
+    assert (result.profile, result.measured) == (client.profile, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("change", "states"),
+    [
+        ({"role": "Archmage"}, {4: "failed", 11: "skipped"}),
+        ({"desk": replace(NAMED_OTHERWISE, approval_process="Conclave")}, {4: "failed", 8: "skipped", 9: "skipped"}),
+        ({"desk": replace(NAMED_OTHERWISE, default_client="Acme")}, {4: "failed", 5: "skipped", **AFTER_THE_TICKET}),
+        ({"desk": replace(NAMED_OTHERWISE, closed_status="Shut")}, {4: "failed", 5: "skipped", **AFTER_THE_TICKET}),
+        ({"kind": "wedding"}, {4: "failed", 5: "skipped", **AFTER_THE_TICKET}),
+        ({"approver": "nobody@contoso.com"}, {8: "failed", 9: "skipped"}),
+        ({"agent": "nobody@contoso.com"}, {11: "failed"}),
+        ({"role": "Read Only"}, {11: "failed"}),
+        ({"user": "nobody@contoso.com"}, {12: "failed"}),
+    ],
+)
+def test_what_the_desk_does_not_have_is_named_and_the_rest_is_tried(
+    made: Callable[..., Sandbox], change: dict[str, Any], states: dict[int, str]
+) -> None:
+    halo = made()
+    before = halo.world()
+    result = halo.probe(**change)
+    assert not_well(result) == states
+    assert (halo.world(), result.left) == (before, ())
+    assert "@" not in " ".join(f"{one.saw} {one.remedy}" for one in result.steps)
+
+
+def test_a_tenant_without_any_outcome_of_a_note_is_told_which_it_has(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    halo.http.delete("/api/Outcome/7")
+    result = halo.probe()
+    assert not_well(result) == {4: "failed", 7: "skipped", 8: "skipped", 9: "skipped"}
+    assert "no outcome leaves a note" in step(result, 4).saw and "Close Request" in step(result, 4).saw
+    assert result.profile.close_by == "status", "no action can be left, so none closes"
+
+
+def test_what_a_profile_cannot_hold_is_not_put_into_one(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    halo.post("/Outcome", id=7, outcome="R" * 101, buttonname="")
+    result = halo.probe()
+    assert not_well(result) == {4: "failed"}
+    assert step(result, 4).saw == "what the desk has for notes.outcomes is not a list of names"
+    assert result.profile.note_outcomes == ("Private Note", "Internal Note")
+
+
+@pytest.mark.parametrize(
+    ("fault", "path", "states", "saw"),
+    [
+        ("approval_ignored", "/Actions", {8: "failed", 9: "skipped"}, (8, "started no round")),
+        ("role_change_ignored", "/Agent", {11: "failed"}, (11, f"does not have the role {ROLE}")),
+        ("write_ignored", "/Users", {12: "failed"}, (12, "still active")),
+        ("drop_webhook", None, {10: "failed"}, (10, "no delivery about ticket 1 within 60 s")),
+    ],
+)
+def test_success_that_changed_nothing_is_seen(
+    made: Callable[..., Sandbox], fault: str, path: str | None, states: dict[int, str], saw: tuple[int, str]
+) -> None:
+    halo = made()
+    before = halo.world()
+    halo.faults({"fault": fault} | ({"match": {"method": "POST", "path": f"/api{path}"}} if path else {}))
+    result = halo.probe()
+    assert not_well(result) == states
+    assert saw[1] in step(result, saw[0]).saw
+    assert (halo.world(), result.left) == (before, ())
+
+
+@pytest.mark.parametrize(
+    ("answers", "saw"), [((None, None), "round 2 on ticket 1 still waits"), ((True, True), "says 1 whether it was approved or rejected")]
+)
+def test_an_approver_who_does_not_answer_as_asked_is_noticed(
+    made: Callable[..., Sandbox], answers: tuple[bool | None, ...], saw: str
+) -> None:
+    halo, given = made(), iter(answers)
+
+    def answer(ticket_id: int, approve: bool) -> None:
+        if (said := next(given)) is not None:
+            halo.answer(ticket_id, said)
+
+    result = halo.probe(answer=answer)
+    assert not_well(result) == {9: "failed"}
+    assert saw in step(result, 9).saw
+    assert result.measured.isdisjoint({"approved", "rejected"})
+
+
+def test_a_user_that_keeps_a_directory_id_nowhere_needs_a_field_of_its_own(made: Callable[..., Sandbox]) -> None:
+    halo = made(unkept_user_members=["azureoid", "third_party_guid"])
+    result = halo.probe()
+    assert not_well(result) == {12: "failed"}
+    assert "custom field of users" in step(result, 12).remedy
+    assert "directory_field" not in result.measured
+
+
+def test_a_busy_desk_fails_a_step_and_says_to_come_again(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    halo.faults({"match": {"method": "POST", "path": "/api/Users"}, "fault": "throttle", "retry_after": 5})
+    result = halo.probe()
+    assert (not_well(result), step(result, 12).remedy) == ({12: "failed"}, "Run the probe again when the desk answers.")
+
+
+# --- what was made is put back, whatever happens ---
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "nth"),
+    [
+        ("GET", "/Tickets/1", 1),
+        ("POST", "/Actions", 2),
+        ("POST", "/Notification", 1),
+        ("GET", "/WebhookEvent", 1),
+        ("GET", "/Agent/4", 2),
+        ("POST", "/Agent", 2),
+        ("GET", "/Users/4", 2),
+        ("POST", "/Users", 2),
+        ("POST", "/Users", 3),
+        ("GET", "/Audit", 1),
+    ],
+)
+def test_a_probe_that_is_killed_puts_back_what_it_made(made: Callable[..., Sandbox], method: str, path: str, nth: int) -> None:
+    halo = made()
+    before = halo.world()
+    calls: list[str] = []
+
+    def kill(request: httpx.Request) -> None:
+        if (request.method, request.url.path) == (method, f"/api{path}"):
+            calls.append(path)
+            if len(calls) == nth:
+                raise Killed
+
+    halo.before = kill
+    with pytest.raises(Killed) as killed:
+        halo.probe()
+    halo.before = lambda request: None
+    assert halo.world() == before
+    assert not getattr(killed.value, "__notes__", [])
+    assert len(halo.get("/Tickets")["tickets"]) == 1
+
+
+def test_what_a_killed_probe_could_not_put_back_is_said_with_it(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+
+    def kill(ticket_id: int, approve: bool) -> None:
+        halo.refuses("POST", "/Tickets")
+        raise Killed
+
+    with pytest.raises(Killed) as killed:
+        halo.probe(answer=kill)
+    assert killed.value.__notes__ == ["Not put back: the ticket: POST /Tickets: 403"]
+
+
+def test_a_role_that_the_desk_does_not_take_away_is_left_and_said(made: Callable[..., Sandbox]) -> None:
+    halo = made(roles_mode="add")
+    result = halo.probe()
+    assert not_well(result) == {11: "failed"}
+    assert f"still has the role {ROLE}" in step(result, 11).saw
+    [left] = result.left
+    assert (left, left in step(result, 11).saw) == ("agent 4: its roles are not as they were: put them right by hand", True)
+
+
+def test_a_ticket_that_nothing_closes_is_left_and_said(made: Callable[..., Sandbox]) -> None:
+    halo = made(closes_by="outcome")
+    halo.http.delete("/api/Outcome/3")
+    result = halo.probe()
+    assert not_well(result) == {14: "failed"}
+    assert len(result.left) == 1 and result.left[0].startswith("the ticket: ")
+
+
+def test_a_ticket_whose_answer_was_lost_is_found_and_closed(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    before = halo.world()
+    halo.faults({"match": {"method": "POST", "path": "/api/Tickets"}, "fault": "lost_response", "times": 1})
+    result = halo.probe()
+    assert not_well(result) == {}
+    assert "found after its answer was lost" in step(result, 5).saw
+    assert (halo.world(), len(halo.get("/Tickets")["tickets"])) == (before, 1)
+
+
+def test_a_ticket_that_nobody_saw_is_named_by_its_key(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    halo.faults({"match": {"method": "POST", "path": "/api/Tickets"}, "fault": "lost_request", "times": 1})
+    result = halo.probe()
+    assert not_well(result) == {5: "failed", **AFTER_THE_TICKET}
+    [left] = result.left
+    assert left.startswith("the ticket: one whose summary ends with [local-")
+
+
+def test_a_desk_that_is_busy_while_things_are_put_back_is_waited_for(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    before = halo.world()
+    halo.faults({"match": {"method": "POST", "path": "/api/Users"}, "fault": "throttle", "times": 2, "after": 1, "retry_after": 5})
+    begun = halo.clock.now()
+    result = halo.probe()
+    assert not_well(result) == {12: "failed"}
+    assert (halo.world(), result.left) == (before, ())
+    assert (halo.clock.now() - begun).total_seconds() >= 5
