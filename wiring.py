@@ -340,7 +340,6 @@ def build_local(settings: Settings, *, empty: bool = False, listen: str = "127.0
     if not (settings.graph_url and settings.halo_url):
         stand_ins = build_stand_ins(settings, empty=empty)
         settings = replace(settings, graph_url=settings.graph_url or stand_ins.graph_url, halo_url=settings.halo_url or stand_ins.halo_url)
-        remember_addresses(settings)
     host = Host(
         registered(function_app.app),
         settings=HostSettings.read(Path(__file__).resolve().parent / "host.json"),
@@ -358,6 +357,8 @@ def build_local(settings: Settings, *, empty: bool = False, listen: str = "127.0
         tell_of_answers(settings.halo_url, f"{host.url}/api/desk-events/{secret}", user=settings.desk_webhook_user, password=password)
     if not settings.public_url:
         settings = replace(settings, public_url=host.url)
+    if stand_ins is not None:
+        remember_addresses(settings)
     parts = build_app(settings, **replacements)
     app_source.use(parts.app, pauses=settings.queue == "servicebus")
     return Local(parts=parts, host=host, stand_ins=stand_ins)

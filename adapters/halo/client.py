@@ -85,6 +85,8 @@ class HaloClient:
         self._lock = threading.Lock()
         self._token = ""
         self._token_until = 0.0
+        #: Of the token, where its answer said them.
+        self._scopes: frozenset[str] | None = None
 
     @property
     def clock(self) -> Clock:
@@ -167,6 +169,11 @@ class HaloClient:
     def delete(self, path: str, *, deadline: Deadline) -> None:
         """Remove one object, in one request, never repeated. Raises as ``post`` does; NotThere where it is gone already."""
         self._authorised("DELETE", path, deadline)
+
+    def granted_scopes(self) -> frozenset[str] | None:
+        """The scopes of our token; None where the answer did not say. Raises TryLater or Refused."""
+        self._bearer(self.deadline())
+        return self._scopes
 
     def close(self) -> None:
         """Close every connection."""
@@ -263,6 +270,8 @@ class HaloClient:
             seconds = float(lifetime) if lifetime is not None else TOKEN_LIFETIME
         except (TypeError, ValueError):
             seconds = TOKEN_LIFETIME
+        scope = answer.get("scope")
+        self._scopes = frozenset(scope.split()) if isinstance(scope, str) else None
         self._token, self._token_until = token, asked_at + seconds - min(TOKEN_MARGIN, seconds / 10)
         return timedelta(seconds=seconds)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from joinery.cli import examples
+from joinery.cli.doctor_command import doctor
 from joinery.cli.exits import end
 from joinery.cli.guard_commands import failed, policy_edits, rings
 from joinery.cli.options import (
@@ -108,6 +109,7 @@ def up(
 
 app.command("stand-ins", epilog=examples.STAND_INS)(stand_ins)
 app.command(epilog=examples.WORKER)(worker)
+app.command(epilog=examples.DOCTOR)(doctor)
 
 
 @app.command(epilog=examples.DEMO)

@@ -36,6 +36,12 @@ WORKER = _epilog(
     "joinery worker --listen 0.0.0.0 --port 8080     # in a container, behind something that ends TLS",
     codes="0 stopped by Ctrl-C or SIGTERM, within ten seconds; 2 a setting, the policy, the port or the data folder is wrong.",
 )
+DOCTOR = _epilog(
+    "joinery doctor",
+    "joinery doctor --only graph-permissions --only clock",
+    "joinery doctor --strict --json > doctor.json",
+    codes="0 nothing failed; 1 a check failed, or warned with --strict; 2 a setting, the policy or the command line is wrong.",
+)
 DEMO = _epilog(
     "joinery demo",
     "joinery demo > demo.txt && tail -20 demo.txt",

@@ -8,6 +8,7 @@ from simulators.clock import SimClock
 from simulators.door import Door
 from simulators.faults import FaultBook
 from simulators.graph.app import GraphApp, Switches
+from simulators.graph.applications import Applications
 from simulators.graph.delta import Delta
 from simulators.graph.directory import Directory
 from simulators.graph.identities import Certificates
@@ -74,16 +75,25 @@ class PretendGraph:
             directory.purge_expired()
 
         certificates = Certificates(state)
+        tokens = Tokens(seal, frozenset({tenant.lower(), tenant_id}), certificates, roles=lambda: switches.app_roles)
         objects = Objects(directory, renderer, tenant_id=tenant_id, tenant=tenant)
         app = GraphApp(
             state,
             clock,
             self.faults,
-            tokens=Tokens(seal, frozenset({tenant.lower(), tenant_id}), certificates),
+            tokens=tokens,
             certificates=certificates,
-            routes=_routes(
-                People(directory, renderer), Teams(directory, renderer), Things(directory, renderer), objects, self._subscriptions, delta
-            ),
+            routes=[
+                *_routes(
+                    People(directory, renderer),
+                    Teams(directory, renderer),
+                    Things(directory, renderer),
+                    objects,
+                    self._subscriptions,
+                    delta,
+                ),
+                route("GET", "applications/{key}", Applications(state, clock, tokens.roles_of).read),
+            ],
             subscriptions=self._subscriptions,
             delta=delta,
             switches=switches,

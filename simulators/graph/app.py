@@ -57,6 +57,8 @@ class Switches:
     delta_repeats: bool = False
     #: Subscriptions per application and tenant.
     subscription_quota: int = 100
+    #: Application permissions that the next tokens carry. Only reading the application itself is refused without one.
+    app_roles: tuple[str, ...] = ("User.Read.All", "Group.Read.All")
 
     def change(self, raw: object) -> None:
         """Set some of them. Raises ValueError with a sentence and changes none if one is not understood."""
@@ -66,11 +68,15 @@ class Switches:
         for name, value in raw.items():
             if name not in known:
                 raise ValueError(f"there is no switch {name!r}; there are {', '.join(known)}")
+            if known[name] is tuple:
+                if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+                    raise ValueError(f"{name} = {value!r}: a list of texts")
+                continue
             least = 1 if name in ("page_size", "members_per_row") else 0
             if type(value) is not known[name] or (known[name] is int and value < least):
                 raise ValueError(f"{name} = {value!r}: " + ("true or false" if known[name] is bool else f"a whole number from {least}"))
         for name, value in raw.items():
-            setattr(self, name, value)
+            setattr(self, name, tuple(value) if known[name] is tuple else value)
 
 
 class GraphApp:

@@ -12,6 +12,8 @@ Handler = Callable[[Request], Reply]
 
 _CAST = re.compile(r"(?:microsoft\.)?graph\.([A-Za-z]+)", re.IGNORECASE)
 _KEYED = re.compile(r"([A-Za-z]+)\('?([^')]+)'?\)")
+#: An alternate key, such as applications(appId='…').
+_ALTERNATE = re.compile(r"([A-Za-z]+)\(([A-Za-z]+='[^']*')\)")
 
 #: Actions and functions that may be written with the namespace in front, as a cast is.
 _FUNCTIONS = frozenset(
@@ -60,12 +62,15 @@ def split_path(path: str) -> tuple[tuple[str, ...], str | None]:
         plain = part.removesuffix("()")
         named = _CAST.fullmatch(plain)
         keyed = _KEYED.fullmatch(plain)
+        alternate = _ALTERNATE.fullmatch(plain)
         if named is not None and named.group(1).lower() in _FUNCTIONS:
             segments.append(named.group(1))
         elif named is not None:
             cast = named.group(1).lower()
         elif keyed is not None:
             segments += [keyed.group(1), keyed.group(2)]
+        elif alternate is not None:
+            segments += [alternate.group(1), alternate.group(2).replace("'", "")]
         else:
             segments.append(plain)
     return tuple(segments), cast

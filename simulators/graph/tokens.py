@@ -1,10 +1,11 @@
-"""The pretend sign-in service: client credentials for one tenant, by secret or certificate, and opaque bearer tokens."""
+"""The pretend sign-in service: client credentials for one tenant, by secret or certificate, and bearer tokens that only it can make."""
 
 import base64
 import binascii
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import unquote_plus
 
 from simulators.graph.errors import GraphError
@@ -15,13 +16,24 @@ CLIENT_ID = "local"
 CLIENT_SECRET = "local"
 #: Seconds.
 LIFE = 3599
+#: ``{"typ":"JWT"}``; the signature that follows is of our own making.
+_HEADER = "eyJ0eXAiOiJKV1QifQ"
 
 
 class Tokens:
     """Gives and checks bearer tokens. They live on the wall clock and outlive a restart, since the key is part of the state."""
 
-    def __init__(self, seal: Seal, tenants: frozenset[str], certificates: Certificates, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        seal: Seal,
+        tenants: frozenset[str],
+        certificates: Certificates,
+        *,
+        roles: Callable[[], Sequence[str]],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._seal = seal
+        self._roles = roles
         self._certificates = certificates
         self._tenants = tenants
         self._wall = wall
@@ -48,19 +60,29 @@ class Tokens:
         return Reply(body={"token_type": "Bearer", "expires_in": LIFE, "ext_expires_in": LIFE, "access_token": self.issue(client)[0]})
 
     def issue(self, client: str) -> tuple[str, int]:
-        """A token for somebody who is known, and its life in seconds."""
-        return self._seal.write("token", {"client": client, "expires": self._wall() + LIFE, "n": secrets.token_hex(4)}), LIFE
+        """A token for somebody who is known, and its life in seconds. It has three parts, as a JWT has, and the claim ``roles``."""
+        claims = {"client": client, "expires": self._wall() + LIFE, "n": secrets.token_hex(4), "roles": list(self._roles())}
+        return f"{_HEADER}.{self._seal.write('token', claims)}", LIFE
+
+    def roles_of(self, authorization: str) -> frozenset[str]:
+        """The application permissions of a token that was checked before; they are those of the time when it was issued."""
+        content = self._content(authorization)
+        return frozenset(content["roles"]) if content else frozenset()
 
     def check(self, authorization: str) -> None:
         """401 InvalidAuthenticationToken unless the header carries a token of ours that has not expired."""
         scheme, _, token = authorization.strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise _unauthorized("Access token is empty.")
-        content = self._seal.read("token", token.strip())
+        content = self._content(authorization)
         if content is None:
             raise _unauthorized("CompactToken parsing failed with error code: 80049217")
         if content["expires"] < self._wall():
             raise _unauthorized("Lifetime validation failed, the token is expired.")
+
+    def _content(self, authorization: str) -> dict[str, Any] | None:
+        header, _, sealed = authorization.strip().partition(" ")[2].strip().partition(".")
+        return self._seal.read("token", sealed) if header == _HEADER else None
 
 
 def _basic(authorization: str) -> tuple[str, str] | None:

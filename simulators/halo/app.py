@@ -59,7 +59,7 @@ _AREAS = {
     "site": "customers",
     "users": "customers",
 }
-_ADMIN_ONLY = ("webhook", "notification", "webhookevent")
+_ADMIN_ONLY = ("webhook", "notification", "webhookevent", "azureadmapping")
 
 
 class PretendHalo:

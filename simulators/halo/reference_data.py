@@ -124,6 +124,10 @@ def add_routes(app: Flask, tenant: Tenant) -> None:
         rows = CATALOGUE.items() if number == 64 else ()
         return answer([{"id": at, "lookupid": 64, "name": name, "value2": str(event)} for at, (event, name) in enumerate(rows, 1)])
 
+    @app.get("/api/azureadmapping")
+    def imported() -> Response:
+        return answer([{"id": at, "connectionid": 1, "group_name": name} for at, name in enumerate(tenant.switches.import_maps, 1)])
+
     @app.get("/api/team/tree")
     def team_tree() -> Response:
         teams = [dict(row) for row in tenant.rows("team")]

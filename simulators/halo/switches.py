@@ -68,6 +68,8 @@ class Switches:
     webhook_payload: WebhookPayload = "objects"
     #: Tries per webhook delivery, with growing pauses; Halo documents none beyond the first.
     webhook_attempts: int = 8
+    #: Display names of the groups that Halo's own import of the directory maps; the import itself is not here.
+    import_maps: tuple[str, ...] = ()
     #: Whose calls are refused when they name a query parameter or a body member that the published schema does not know: those of our own
     #: application, everybody's or nobody's. The real product ignores such names in silence, and strangers get that.
     strict: Strict = "ours"

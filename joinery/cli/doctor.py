@@ -1,0 +1,95 @@
+"""``joinery doctor``: asks everything that can be asked, and says what was found."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from itertools import groupby
+
+from joinery.cli.exits import NOT_WELL, WELL, finding
+from joinery.cli.options import settings_from
+from joinery.cli.up import say
+from joinery.cli.words import counted
+from joinery.doctor.checkup import Check, State, examine, worst
+from joinery.doctor.questions import QUESTIONS
+
+_NAMES = tuple(one.name for one in QUESTIONS)
+_MARKS = {State.WELL: "✓", State.WARNING: "!", State.FAILED: "✗", State.SKIPPED: "–"}
+#: Foreground colours of a terminal (ECMA-48): green, yellow, red, faint.
+_COLOURS = {State.WELL: "32", State.WARNING: "33", State.FAILED: "31", State.SKIPPED: "2"}
+#: Columns in front of a text, and of a whole line.
+_INDENT, _WIDTH = max(map(len, _NAMES)) + 4, 120
+
+
+def run_doctor(*, data: str | None, policy: str | None, only: Sequence[str], strict: bool, as_json: bool) -> int:
+    """Every check, or those named; NOT_WELL where one failed, with ``strict`` where one warned. Raises ConfigurationError."""
+    from joinery.cli.patient import patient_of
+
+    for name in only:
+        if name not in _NAMES:
+            raise finding("--only", f"is {name!r}", f"Use one of: {', '.join(_NAMES)}.")
+    settings = settings_from(data=data, policy=policy)
+    with ExitStack() as stack:
+        # What the clients would warn of is what the findings say.
+        clients = logging.getLogger("adapters")
+        stack.callback(clients.setLevel, clients.level)
+        clients.setLevel(logging.ERROR)
+        checks = examine(patient_of(settings, stack), QUESTIONS, only)
+        done = list(checks) if as_json else list(_said(checks))
+    state = worst(one.state for one in done)
+    if as_json:
+        say(json.dumps({"state": state, "checks": [asdict(one) for one in done]}, indent=2, ensure_ascii=False))
+    else:
+        say(f"\n{_summary(done)}")
+    return NOT_WELL if state is State.FAILED or (strict and state is State.WARNING) else WELL
+
+
+def _said(checks: Iterable[Check]) -> Iterator[Check]:
+    """The same checks, each said as soon as all that it found is there."""
+    for name, group in groupby(checks, key=lambda one: one.name):
+        found = list(group)
+        for line in _lines(name, found):
+            say(line)
+        yield from found
+
+
+def _lines(name: str, found: list[Check]) -> Iterator[str]:
+    """A check: its mark and name, then each finding with what to do and where to read on."""
+    state = worst(one.state for one in found)
+    head = f"{_coloured(_MARKS[state], state)} {name:<{_INDENT - 2}}"
+    # What is well beside what is not is no news.
+    shown = [one for one in found if one.state is not State.WELL] or found
+    if state is State.WELL:
+        shown = [Check(name=name, state=state, cause="; ".join(one.cause for one in found))]
+    for check, after in zip(shown, [*shown[1:], None], strict=True):
+        label = "" if check.state is State.WELL else f"{check.state}: "
+        first, *rest = _wrapped(label + check.cause)
+        yield f"{head}{first}"
+        yield from (" " * _INDENT + line for line in rest)
+        if check.remedy and (after is None or after.remedy != check.remedy):
+            yield from (" " * _INDENT + line for line in _wrapped(check.remedy, "  → ", "    "))
+        head = " " * _INDENT
+    if state in (State.WARNING, State.FAILED):
+        yield f"{' ' * _INDENT}  {shown[0].page}"
+
+
+def _wrapped(text: str, first: str = "", then: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH - _INDENT, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _coloured(text: str, state: State) -> str:
+    return f"\x1b[{_COLOURS[state]}m{text}\x1b[0m" if sys.stdout.isatty() else text
+
+
+def _summary(done: list[Check]) -> str:
+    """How many checks ended in which state."""
+    states = Counter(worst(one.state for one in group) for _, group in groupby(done, key=lambda one: one.name))
+    return f"{counted(sum(states.values()), 'check')}: {', '.join(f'{states[state]} {state}' for state in State if states[state])}."

@@ -1,0 +1,81 @@
+"""Checks of the service desk: HaloITSM and our application there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from joinery.doctor.checkup import Found, failed, skipped, warning, well
+from joinery.doctor.judging import judge_scopes
+from joinery.doctor.patient import Patient, Side
+from joinery.errors import Refused
+from joinery.setting_checks import on_loopback
+
+
+def reachable(patient: Patient) -> Iterator[Found]:
+    """Whether we are let in, and as an agent."""
+    desk = patient.desk
+    if isinstance(desk, Side):
+        yield skipped(desk.why, desk.remedy)
+        return
+    release = desk.sign_in()
+    yield well(f"{patient.settings.halo_url}: a token, and we act as an agent" + (f"; release {release}" if release else ""))
+
+
+def permissions(patient: Patient) -> Iterator[Found]:
+    """What the token may do, too little and too much."""
+    desk = patient.desk
+    if isinstance(desk, Side):
+        yield skipped(desk.why, desk.remedy)
+        return
+    scopes = desk.scopes()
+    found = list(judge_scopes(scopes)) if scopes is not None else []
+    if on_loopback(patient.settings.halo_url) and not found:
+        yield skipped("a desk on this machine: a stand-in's application may do everything")
+        return
+    if not found and desk.may_administer():
+        found.append(
+            failed(
+                "the application can list webhooks, which only administrators need",
+                "Untick administration in Configuration, Integrations, API, and take it from the role of the application's agent.",
+            )
+        )
+    yield from found or [well(f"no more than is needed, as far as it can be asked: {' '.join(sorted(scopes or ['not told']))}")]
+
+
+def names(patient: Patient) -> Iterator[Found]:
+    """Roles, teams, types, clients and sites of the policy."""
+    found = patient.unknown_to_desk()
+    for one in found:
+        yield failed(f"{one.place} {one.problem}", one.remedy)
+    if not found:
+        yield well("every role, team, ticket type, status, client and site that the policy names is there, once")
+
+
+def imports(patient: Patient) -> Iterator[Found]:
+    """Groups that the desk's own import maps as well: two that write the same user or agent."""
+    desk = patient.desk
+    if isinstance(desk, Side):
+        yield skipped(desk.why, desk.remedy)
+        return
+    try:
+        mapped = {name.casefold() for name in desk.imported_groups()}
+    except Refused as error:
+        yield skipped(
+            f"the mapping of Halo's own import may not be read ({error})",
+            "Look yourself: Configuration, Integrations, Microsoft Entra ID, which groups are mapped.",
+        )
+        return
+    remedy = "Take the group out of the mapping in Configuration, Integrations, Microsoft Entra ID, or out of the policy."
+    watched, policy, twice = patient.policy.watched_groups, patient.policy, 0
+    for group in (name for name in watched if name.casefold() in mapped):
+        if group in policy.roles:
+            twice += 1
+            yield failed(f"Halo's own import maps {group!r} too, and its next run may undo the roles that we gave", remedy)
+        else:
+            twice += 1
+            said = f"Halo's own import maps {group!r} too: users may be made twice, or changed back"
+            yield warning(said, remedy)
+    if not twice:
+        yield well(
+            f"Halo's own import maps {len(mapped)} groups, none of them a second time" if mapped else "Halo's own import maps no group"
+        )

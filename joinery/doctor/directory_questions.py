@@ -1,0 +1,126 @@
+"""Checks of the side where people live: Microsoft Graph and our application in Entra ID."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from joinery.doctor.checkup import Found, failed, skipped, warning, well
+from joinery.doctor.judging import judge_end, judge_grants, judge_subscription
+from joinery.doctor.patient import Patient, Side
+from joinery.doctor.permissions import READS_ITS_OWN_END, needed_grants
+from joinery.domain.moments import from_text
+from joinery.engine.health import SUBSCRIBED
+from joinery.errors import Refused, TryLater
+
+#: One each for the whole tenant.
+RESOURCES = ("/users", "/groups")
+
+
+def reachable(patient: Patient) -> Iterator[Found]:
+    """Whether we are let in, and Graph answers."""
+    app = patient.directory
+    if isinstance(app, Side):
+        yield skipped(app.why, app.remedy)
+        return
+    app.granted()
+    # A no is an answer, too: what we may do is the next check's.
+    with suppress(Refused):
+        app.read_people()
+    yield well(f"{patient.settings.graph_url}: gives a token, and answers")
+
+
+def permissions(patient: Patient) -> Iterator[Found]:
+    """What the token may do, too little and too much, and whether it works."""
+    app = patient.directory
+    if isinstance(app, Side):
+        yield skipped(app.why, app.remedy)
+        return
+    found = []
+    for what, read in (("people", app.read_people), ("groups", app.read_groups)):
+        try:
+            read()
+        except Refused as error:
+            found.append(
+                failed(f"{what} cannot be read: {error}", "Run `sh infra/grant-graph.sh`, and wait for a token that has the grant.")
+            )
+    granted, grants = app.granted(), needed_grants(patient.policy)
+    if granted is None:
+        yield from found or [
+            skipped("the token cannot be read, so what it may do is not known", "Compare by hand with infra/README.md, step 5.")
+        ]
+        return
+    tolerates = (READS_ITS_OWN_END,) if patient.settings.graph_credential == "secret" else ()
+    found += judge_grants(granted, grants, tolerates=tolerates)
+    yield from found or [well(f"exactly what is needed: {', '.join(one.name for one in grants)}")]
+
+
+def credentials(patient: Patient) -> Iterator[Found]:
+    """When what we sign in with ends."""
+    app, way = patient.directory, patient.settings.graph_credential
+    if isinstance(app, Side):
+        yield skipped(app.why, app.remedy)
+        return
+    now = patient.clock.now()
+    if way == "managed-identity":
+        yield well("a managed identity: there is nothing that ends")
+    elif way == "certificate":
+        remedy = "Add the next certificate to the application in Entra, then put its file where JOINERY_GRAPH_CERTIFICATE names it."
+        yield judge_end("the certificate of the sign-in to Graph", app.certificate_end(), now, remedy)
+    else:
+        yield _secret(patient, now)
+
+
+def _secret(patient: Patient, now: datetime) -> Found:
+    assert not isinstance(patient.directory, Side)
+    try:
+        ends_at = patient.directory.secret_ends(patient.settings.graph_client_secret.reveal())
+    except Refused:
+        remedy = (
+            "Note the end date where you note others; or grant Application.Read.All, or sign in with a managed identity or a certificate."
+        )
+        return skipped("Graph does not let us read when the client secret ends", remedy)
+    if ends_at is None:
+        return warning("the application in Entra shows no client secret, and we sign in with one", "Look at Certificates & secrets there.")
+    remedy = "Make the next secret in Entra (Certificates & secrets), set JOINERY_GRAPH_CLIENT_SECRET, and remove the old one a day later."
+    return judge_end("the client secret of the sign-in to Graph", ends_at, now, remedy)
+
+
+def names(patient: Patient) -> Iterator[Found]:
+    """Groups and people of the policy."""
+    found = patient.unknown_to_directory()
+    for one in found:
+        yield failed(f"{one.place} {one.problem}", one.remedy)
+    if not found:
+        yield well(f"all {len(patient.policy.watched_groups)} groups and everybody whom the policy names are there, once")
+
+
+def subscriptions(patient: Patient) -> Iterator[Found]:
+    """Whether notifications are ordered, as we noted it and as Graph lists it."""
+    if isinstance(patient.store, Side):
+        yield skipped(patient.store.why)
+        return
+    now = patient.clock.now()
+    noted = (patient.store.read_shared(SUBSCRIBED)[1] or {}).get("ends", {})
+    remembered = {resource: from_text(moment) for resource, moment in noted.items()}
+    listed = _listed(patient)
+    for resource in RESOURCES:
+        found = judge_subscription(resource, (remembered if listed is None else listed).get(resource), now)
+        if listed is None:
+            found = replace(found, cause=f"{found.cause}, as noted here: Graph's own list could not be asked")
+        elif resource not in listed and resource in remembered:
+            until = f"{remembered[resource]:%Y-%m-%d %H:%M}"
+            found = replace(found, cause=f"the subscription to {resource} is gone at Graph, and we believed it to last until {until} UTC")
+        yield found
+
+
+def _listed(patient: Patient) -> Mapping[str, datetime] | None:
+    """Graph's own list of what points to us; None where nobody can be asked for it."""
+    if isinstance(patient.directory, Side) or not patient.public_url:
+        return None
+    try:
+        return patient.directory.subscriptions(f"{patient.public_url}/api/notifications")
+    except TryLater:
+        return None
