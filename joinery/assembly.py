@@ -16,6 +16,7 @@ from joinery.engine.baseline import Baseliner
 from joinery.engine.breaker import Breaker, HeldBook
 from joinery.engine.checks import LateChecks
 from joinery.engine.coverage_watch import CoverageWatch
+from joinery.engine.cut_off import CutOffs
 from joinery.engine.desk_door import DeskDoor
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.dry_run import DryRunServiceDesk
@@ -105,6 +106,7 @@ def assemble(
             asker=Asker(people=DirectoryPeople(directory, groups), policy=policy, store=store, clock=clock),
             memberships=MembershipEnder(directory=directory, groups=groups, clock=clock),
             reports=ReportsTeller(directory=directory, queue=queue, clock=clock),
+            cut_offs=CutOffs(directory=directory, groups=groups, policies=policies, queue=queue, clock=clock),
         ),
     )
 

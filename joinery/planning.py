@@ -14,7 +14,7 @@ from typing import Any, cast
 from joinery.app import App, SubscriptionUrls
 from joinery.assembly import Ports, assemble
 from joinery.domain.events import Fact
-from joinery.domain.groups import GroupTraits, WatchedGroup
+from joinery.domain.groups import DirectGroup, GroupTraits, WatchedGroup
 from joinery.domain.guard import GuardDecision, Verdict
 from joinery.domain.moments import from_text, to_text
 from joinery.domain.person import Absence, DirectReport, Person, Sighting
@@ -310,6 +310,17 @@ class StoredDirectory:
     def group_traits(self, group_id: str) -> GroupTraits:
         """Not stored: taken for a group that can be edited."""
         return GroupTraits()
+
+    def groups_of(self, person_id: str) -> tuple[DirectGroup, ...]:
+        """Not stored: a plan names none."""
+        return ()
+
+    def sessions_valid_from(self, person_id: str) -> datetime | None:
+        """Not stored."""
+        return None
+
+    def revoke_sessions(self, person_id: str) -> None:
+        """Planned only."""
 
     def resolve_groups(self, names: Iterable[str]) -> tuple[WatchedGroup, ...]:
         """Every name is a group's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from joinery.domain.cut_off import Cut
 from joinery.domain.events import Left, LeftHow
 from joinery.domain.tickets import AddNote, CloseTicket, DeactivateUser, FindUser, OpenTicket, RetireAgent, ToDo
 from joinery.engine.context import Context
@@ -74,9 +75,27 @@ _HOW = {
 }
 
 
-@workflow(version=1)
+#: What is cut off in the directory -> the step that does it.
+_CUTS = {
+    Cut.SESSIONS: "end everything that the person is signed in with",
+    Cut.GROUPS: "take the person out of the directory's groups",
+}
+
+
+def _first_leaver(ctx: Context) -> None:
+    _leave(ctx, ())
+
+
+@workflow(version=2, earlier={1: _first_leaver})
 def leaver(ctx: Context) -> None:
-    """Runs when an active person's account is disabled, deleted or gone. What is refused is tried again and does not keep the rest open."""
+    """Runs when an active person's account is disabled, deleted or gone. What is refused is tried again and does not keep the rest open.
+
+    Where policy says so, the account is cut off in the directory too, once the desk is seen to.
+    """
+    _leave(ctx, ctx.cuts)
+
+
+def _leave(ctx: Context, cuts: tuple[Cut, ...]) -> None:
     person = ctx.person
     left = cast(Left, ctx.fact)
     user = ctx.try_to(FIND, FindUser(person=person, known_id=ctx.known_user_id, alone=True))
@@ -100,6 +119,7 @@ def leaver(ctx: Context) -> None:
         "take the agent's roles away and disable the agent",
         RetireAgent(person=person, user_id=user.id if user else None, known_id=ctx.known_agent_id),
     )
+    cut_off = {_CUTS[cut]: ctx.cut_off(_CUTS[cut], cut) for cut in cuts}
     for about, waiting in ctx.open_tickets.items():
         text = "The person has left. Nothing is to be approved here any more."
         ctx.try_to(f"say on ticket {waiting} that nothing is to be approved", AddNote(ticket_id=waiting, text=text), about=about)
@@ -109,5 +129,14 @@ def leaver(ctx: Context) -> None:
             continue
         text = f"The person has left before the onboarding was finished. Please stop; ticket {ticket.id if ticket else '(being opened)'} covers the leave."
         ctx.try_to(f"say on ticket {overtaken.id} that the person has left", AddNote(ticket_id=overtaken.id, text=text))
-    if ticket is not None:
-        ctx.do("note what was done", AddNote(ticket_id=ticket.id, text=what_was_done(ctx.outcomes())))
+    # The note waits for what is under way in the directory; not for what is refused there, which may take people long.
+    if ticket is None or any(done is None and not ctx.is_refused(name) for name, done in cut_off.items()):
+        return
+    told = (
+        frozenset(ctx.step("see what the note tells of the directory", lambda: [name for name in cut_off if cut_off[name]])) if cuts else ()
+    )
+    ctx.do("note what was done", AddNote(ticket_id=ticket.id, text=what_was_done(ctx.outcomes(), cut_off)))
+    for name, done in cut_off.items():
+        if done is not None and name not in told:
+            text = what_was_done((), {name: done})
+            ctx.do(f"note what came of it: {name}", AddNote(ticket_id=ticket.id, text=text))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote
 
-from adapters.graph import batch, members
+from adapters.graph import batch, members, sessions
 from adapters.graph.answers import Asking, NotThere
 from adapters.graph.client import GraphClient
 from adapters.graph.ids import guid
@@ -28,7 +28,7 @@ from adapters.graph.wire import (
     to_person,
 )
 from adapters.system import SystemClock
-from joinery.domain.groups import GroupTraits, WatchedGroup
+from joinery.domain.groups import DirectGroup, GroupTraits, WatchedGroup
 from joinery.domain.person import Absence, DirectReport, Person, Sighting
 from joinery.engine.ports import Clock, DeltaPage, LinkExpired
 from joinery.errors import Refused, TryLater
@@ -58,11 +58,13 @@ _USER_QUERY = f"$select={','.join(PERSON_FIELDS)},deletedDateTime&$expand=manage
 class GraphDirectory:
     """Directory over Microsoft Graph. Needs User.Read.All and Group.Read.All (or GroupMember.Read.All), application permissions.
 
-    Only where policy lets memberships be ended (``on_refused = "remove"``), GroupMember.ReadWrite.All too.
+    What is written goes through ``writer``, which signs in as somebody else; without one, as ``client``. It needs
+    GroupMember.ReadWrite.All where policy ends memberships, and User.RevokeSessions.All where it ends sessions.
     """
 
-    def __init__(self, client: GraphClient, *, clock: Clock | None = None) -> None:
+    def __init__(self, client: GraphClient, *, writer: GraphClient | None = None, clock: Clock | None = None) -> None:
         self._client = client
+        self._writer = writer or client
         self._clock = clock or SystemClock()
 
     def look(self, person_id: str, groups: Iterable[str]) -> Sighting:
@@ -149,7 +151,19 @@ class GraphDirectory:
 
     def remove_member(self, group_id: str, person_id: str) -> None:
         """End a direct membership; one that is not there is fine."""
-        members.remove(self._client, _checked(group_id), _checked(person_id))
+        members.remove(self._writer, _checked(group_id), _checked(person_id))
+
+    def groups_of(self, person_id: str) -> tuple[DirectGroup, ...]:
+        """The groups that list somebody themselves, with what stands in the way of editing them."""
+        return members.direct(self._client, _checked(person_id))
+
+    def sessions_valid_from(self, person_id: str) -> datetime | None:
+        """From when on sign-ins count."""
+        return sessions.valid_from(self._client, _checked(person_id))
+
+    def revoke_sessions(self, person_id: str) -> None:
+        """Everything that somebody is signed in with ends."""
+        sessions.revoke(self._writer, _checked(person_id))
 
     def by_address(self, address: str) -> Person | None:
         """The one live account with this mail or user principal name, without their groups; None where there is none or several.

@@ -1,4 +1,4 @@
-"""Editing the members of a group: what stands in the way, and the one write that we make."""
+"""Editing the members of a group: who is in which, what stands in the way, and the one write that we make."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import msgspec
 
 from adapters.graph.answers import NotThere
 from adapters.graph.client import GraphClient
-from joinery.domain.groups import GroupTraits
+from joinery.domain.groups import DirectGroup, GroupTraits
+from joinery.errors import TryLater
 
 #: What decides whether the members of a group can be edited ("group resource type"); two of them come only when they are named.
-_TRAITS = "id,groupTypes,onPremisesSyncEnabled,isAssignableToRole,mailEnabled"
+_TRAITS = "id,groupTypes,onPremisesSyncEnabled,isAssignableToRole,mailEnabled,assignedLicenses"
+#: Pages of one person's groups.
+_PAGES_MAX = 100
 
 
 class WireTraits(msgspec.Struct, rename="camel"):
@@ -19,9 +22,26 @@ class WireTraits(msgspec.Struct, rename="camel"):
     on_premises_sync_enabled: bool | None = None
     is_assignable_to_role: bool | None = None
     mail_enabled: bool | None = None
+    #: Looked at only for whether there are any.
+    assigned_licenses: list[msgspec.Raw] | None = None
+
+
+class WireGroup(WireTraits, rename="camel"):
+    """A group in a list of somebody's memberships."""
+
+    id: str = ""
+    display_name: str | None = None
+
+
+class WireGroups(msgspec.Struct):
+    """A page of them."""
+
+    value: list[WireGroup]
+    next_link: str | None = msgspec.field(default=None, name="@odata.nextLink")
 
 
 _DECODER = msgspec.json.Decoder(WireTraits)
+_GROUPS = msgspec.json.Decoder(WireGroups)
 
 
 def membership(group_id: str, user_id: str) -> str:
@@ -35,6 +55,27 @@ def traits(client: GraphClient, group_id: str) -> GroupTraits:
         group = client.read("GET", f"/groups/{group_id}?$select={_TRAITS}", _DECODER)
     except NotThere:
         return GroupTraits(there=False)
+    return _traits_of(group)
+
+
+def direct(client: GraphClient, user_id: str, *, rows: int = 999) -> tuple[DirectGroup, ...]:
+    """The groups that list a user themselves ("user-list-memberof", cast to groups: units and roles are left out). Raises TryLater for nobody."""
+    path: str | None = f"/users/{user_id}/memberOf/microsoft.graph.group?$select={_TRAITS},displayName&$top={rows}"
+    found: dict[str, DirectGroup] = {}
+    for _ in range(_PAGES_MAX):
+        if path is None:
+            return tuple(found.values())
+        try:
+            page = client.read("GET", path, _GROUPS)
+        except NotThere:
+            raise TryLater("Graph has no list of the groups of somebody who was there a moment ago; its replicas disagree") from None
+        for group in page.value:
+            found[group.id.lower()] = DirectGroup(id=group.id.lower(), name=group.display_name or "", traits=_traits_of(group))
+        path = client.relative(page.next_link) if page.next_link else None
+    raise TryLater(f"Graph sent more than {_PAGES_MAX} pages of one person's groups")
+
+
+def _traits_of(group: WireTraits) -> GroupTraits:
     types = group.group_types or []
     return GroupTraits(
         dynamic="DynamicMembership" in types,
@@ -42,6 +83,7 @@ def traits(client: GraphClient, group_id: str) -> GroupTraits:
         role_assignable=bool(group.is_assignable_to_role),
         # A Microsoft 365 group has a mailbox too, and is edited here all the same.
         mail_enabled=bool(group.mail_enabled) and "Unified" not in types,
+        licensed=bool(group.assigned_licenses),
     )
 
 

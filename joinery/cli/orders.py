@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from joinery.domain.cut_off import Cut
 from joinery.domain.guard import Verdict
 from joinery.domain.policy import Policy
 from joinery.domain.tickets import (
@@ -23,6 +24,7 @@ from joinery.domain.tickets import (
     SetRoles,
     UpdateUser,
 )
+from joinery.engine.cut_off import CUTS
 from joinery.engine.journal import APPROVAL
 from joinery.planning import PlannedRun, PlannedStep
 
@@ -61,6 +63,11 @@ def step_lines(step: PlannedStep, policy: Policy) -> Iterator[str]:
         remind, escalate, end = (_hours(one) for one in (rules.remind_after, rules.escalate_after, rules.gives_up_after))
         yield f"waits    for the answer: reminded after {remind} of working time, the next manager up asked after {escalate}, over after {end}"
         yield "         what follows is what an approval brings; without one nothing of it is given"
+    elif step.asks in CUTS.values():
+        yield "touches  an account that a look of its own finds disabled, and no other"
+        if step.asks == CUTS[Cut.GROUPS]:
+            kept = "".join(f", {name}" for name in policy.cut_off.keep_groups)
+            yield f"groups   all that list the person and can be edited, but for those with licences{kept}"
 
 
 def _hours(time: timedelta) -> str:

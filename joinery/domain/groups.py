@@ -26,3 +26,19 @@ class GroupTraits:
     role_assignable: bool = False
     #: Mail-enabled: a distribution list, edited in the mail system.
     mail_enabled: bool = False
+    #: Its members get licences through it. It can be edited all the same; whoever is taken out loses what the licence was for.
+    licensed: bool = False
+
+    @property
+    def editable(self) -> bool:
+        """Whether the directory lets somebody edit the list of members."""
+        return self.there and not (self.dynamic or self.synced or self.role_assignable or self.mail_enabled)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectGroup:
+    """A group that lists somebody itself, not through a group inside it."""
+
+    id: str
+    name: str
+    traits: GroupTraits = GroupTraits()

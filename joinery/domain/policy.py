@@ -157,6 +157,23 @@ class MoverPolicy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CutOffPolicy:
+    """What of somebody who leaves is cut off in the directory itself: nothing, unless policy says so."""
+
+    #: Everything that they are signed in with ends.
+    revoke_sessions: bool = False
+    #: They are taken out of every group that lists them and can be edited.
+    remove_from_groups: bool = False
+    #: Display names of groups that nobody is taken out of.
+    keep_groups: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether the directory is written at all."""
+        return self.revoke_sessions or self.remove_from_groups
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BreakerPolicy:
     """How many runs may begin before a person is asked: the larger of a number and a share of the active people."""
 
@@ -237,6 +254,7 @@ class Policy:
     roles_alone: bool = False
     approvals: ApprovalPolicy = ApprovalPolicy()
     mover: MoverPolicy = MoverPolicy()
+    cut_off: CutOffPolicy = CutOffPolicy()
     identity: IdentityPolicy = IdentityPolicy()
     timing: Timing = Timing()
     breaker: BreakerPolicy = BreakerPolicy()

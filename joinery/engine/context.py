@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast, overload
 import msgspec
 
 from joinery.domain.approvers import Approval
+from joinery.domain.cut_off import Cut, CutOff
 from joinery.domain.events import AlertRaised, Fact
 from joinery.domain.moments import from_text, to_text
 from joinery.domain.person import DirectReports, Person
@@ -40,6 +41,7 @@ from joinery.domain.tickets import (
 from joinery.engine import codec
 from joinery.engine.asking import Question, QuestionLost, inherited
 from joinery.engine.claims import Claims, RecipeError, StepGivenUp
+from joinery.engine.cut_off import CUTS
 from joinery.engine.effects import REFUSED_PREFIX, Effects
 from joinery.engine.journal import APPROVAL, SLEEP, VALUE, Run, Step, StepState
 from joinery.engine.leash import Leash
@@ -85,6 +87,7 @@ class Context:
         self._roles = roles
         self._inherited = inherited
         self._open_tickets: Mapping[str, str] | None = None
+        self._cuts: tuple[Cut, ...] | None = None
         #: For the runner: which steps this execution asked for, and what stopped it.
         self.claims = Claims(partition, run)
         #: Steps that could not be done yet and that the recipe went on without.
@@ -172,6 +175,31 @@ class Context:
                 step = self.claims.interruptible(lambda: ender.settle(self._partition, self._run, step, group, remove=remove))
                 self.claims.interruptible(self._partition.commit)
             return Removal(step.result)
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """What policy cuts off in the directory when somebody leaves. It does not change while a run goes on: it is remembered."""
+        name, policy = "see what is cut off in the directory", self._around.policy.cut_off
+        if self._cuts is None and (name in self._steps or policy.writes):
+            wanted = {Cut.SESSIONS: policy.revoke_sessions, Cut.GROUPS: policy.remove_from_groups}
+            self._cuts = tuple(Cut(one) for one in self.step(name, lambda: [str(cut) for cut, is_wanted in wanted.items() if is_wanted]))
+        return self._cuts or ()
+
+    def cut_off(self, name: str, cut: Cut) -> CutOff | None:
+        """Cut the person off in the directory, and go on without it: None while it is not over. The run does not end before it is."""
+        with self._leash.engine():
+            step = self.claims.opened(name, asks=CUTS[cut])
+            if step.state is not StepState.DONE:
+                self.claims.interruptible(self._effects.may_act)
+                try:
+                    step = self._around.cut_offs.settle(self._partition, self._run, step, cut)
+                except Waiting as pause:
+                    self.open_until = pause.until if self.open_until is None else min(self.open_until, pause.until)
+                    return None
+                except JoineryError as error:
+                    self.claims.stop(error)
+                self.claims.interruptible(self._partition.commit)
+            return codec.from_document(step.result, CutOff)
 
     def tell_reports(self, name: str) -> DirectReports:
         """Look at everybody who reports to the person, for something changed for their manager; returns who that is. Done once. Raises Waiting."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from joinery.domain.groups import GroupTraits, WatchedGroup
+from joinery.domain.groups import DirectGroup, GroupTraits, WatchedGroup
 from joinery.domain.person import Absence, DirectReport, Person, Sighting
 from joinery.engine.ports import Clock, DeltaPage, LinkExpired
-from joinery.errors import Refused
+from joinery.errors import Refused, TryLater
 
 #: When people are deleted if no clock is given.
 _SOME_DAY = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -50,6 +50,7 @@ class MemoryDirectory:
         self._people: dict[str, Person] = {}
         self._deleted: dict[str, tuple[Person, datetime]] = {}
         self._groups: dict[str, _Group] = {}
+        self._sessions: dict[str, datetime] = {}
         self._log: list[_Change] = []
         self._oldest_link = 0
         self._errors: deque[Exception] = deque()
@@ -235,10 +236,33 @@ class MemoryDirectory:
         with self._lock:
             self._called("remove_member")
             group = self._groups.get(group_id)
-            if group is not None and group.traits != GroupTraits():
+            if group is not None and not group.traits.editable:
                 raise Refused("insufficient privileges to complete the operation")
             if group is not None and person_id in group.members:
                 self.end_membership(group_id, person_id)
+
+    def groups_of(self, person_id: str) -> tuple[DirectGroup, ...]:
+        """The groups that they are directly in."""
+        with self._lock:
+            self._called("groups_of")
+            self._live(person_id)
+            held = ((group_id, group) for group_id, group in self._groups.items() if person_id in group.members)
+            return tuple(DirectGroup(id=group_id, name=group.name, traits=group.traits) for group_id, group in held)
+
+    def sessions_valid_from(self, person_id: str) -> datetime | None:
+        """When their sessions were last revoked."""
+        with self._lock:
+            self._called("sessions_valid_from")
+            self._live(person_id)
+            return self._sessions.get(person_id)
+
+    def revoke_sessions(self, person_id: str) -> None:
+        """What they signed in with before now is worth nothing."""
+        with self._lock:
+            self._called("revoke_sessions")
+            self._live(person_id)
+            self._sessions[person_id] = self._clock.now() if self._clock else _SOME_DAY
+            self._log.append(_Change(person=person_id))
 
     def by_address(self, address: str) -> Person | None:
         """The one live account with this mail or user principal name, without their groups; None where there is none or several."""
@@ -273,6 +297,10 @@ class MemoryDirectory:
         self.calls[method] += 1
         if self._errors:
             raise self._errors.popleft()
+
+    def _live(self, person_id: str) -> None:
+        if person_id not in self._people:
+            raise TryLater("the account is not there")
 
     def _see(self, person_id: str) -> Sighting:
         if person_id in self._people:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from joinery.domain.groups import GroupTraits, WatchedGroup
+from joinery.domain.groups import DirectGroup, GroupTraits, WatchedGroup
 from joinery.domain.person import DirectReport, Person, Sighting
 
 if TYPE_CHECKING:  # a directory's adapter imports this, and has no use for two dozen kinds of orders, which take time at a cold start
@@ -85,6 +85,21 @@ class Directory(Protocol):
 
         Raises TryLater, Refused (the group's traits, no permission) or OutcomeUnknown.
         """
+
+    def groups_of(self, person_id: str) -> tuple[DirectGroup, ...]:
+        """The groups that list this live account themselves, with what stands in the way of editing them.
+
+        Raises TryLater, also where the account is not there: replicas may disagree, and a look tells; or Refused.
+        """
+
+    def sessions_valid_from(self, person_id: str) -> datetime | None:
+        """What they signed in with before this moment, by the directory's clock, is worth nothing; None where no such moment is known.
+
+        Raises TryLater, also where the account is not there, or Refused.
+        """
+
+    def revoke_sessions(self, person_id: str) -> None:
+        """Everything that they are signed in with ends; it may be repeated. Raises TryLater, Refused or OutcomeUnknown."""
 
     def people_in(self, group_id: str) -> frozenset[str]:
         """Ids of all people in the group, through nesting; empty if the group is gone."""

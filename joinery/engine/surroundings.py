@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from joinery.domain.policy import Policy
 from joinery.engine.approvals import Asker
+from joinery.engine.cut_off import CutOffs
 from joinery.engine.groups import GroupBook
 from joinery.engine.memberships import MembershipEnder
 from joinery.engine.policy_book import PolicyBook
@@ -23,6 +24,7 @@ class Surroundings:
     asker: Asker
     memberships: MembershipEnder
     reports: ReportsTeller
+    cut_offs: CutOffs
 
     @property
     def policy(self) -> Policy:

@@ -166,6 +166,13 @@ class Directory:
         self._state.put(kind, found["id"], {**found, "props": {**found["props"], **new}, "changed": changed})
         self._announce(kind, found["id"], "updated")
 
+    def revoke_sessions(self, user: Document) -> None:
+        """What the user signed in with before now is worth nothing; told like any change of a user."""
+        name, number = "signInSessionsValidFromDateTime", self._state.next("change")
+        changed = {**user, "props": {**user["props"], name: self._stamp()}, "changed": {**user["changed"], name: number}}
+        self._state.put("user", user["id"], changed)
+        self._announce("user", user["id"], "updated")
+
     def delete(self, found: Document) -> None:
         """To the deleted items, from where it comes back with its memberships and its manager."""
         props = found["props"]

@@ -85,8 +85,8 @@ class People:
         return self._renderer.page(request, _placed(found), context="directoryObjects", typed=True)
 
     def revoke(self, request: Request) -> Reply:
-        """POST /users/{id}/revokeSignInSessions: 200 with true."""
-        self._user(request)
+        """POST /users/{id}/revokeSignInSessions: 200 with true; from this moment on sign-ins count, whoever masters the account."""
+        self._directory.revoke_sessions(self._user(request))
         return Reply(body={"@odata.context": f"{request.base}/$metadata#Edm.Boolean", "value": True})
 
     # the same for users, groups and directory objects

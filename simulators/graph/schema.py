@@ -118,7 +118,7 @@ RELATIONS: Mapping[str, frozenset[str]] = {
 }
 
 #: Given by the service alone.
-READ_ONLY = frozenset({"id", "createdDateTime", "deletedDateTime", "securityIdentifier"})
+READ_ONLY = frozenset({"id", "createdDateTime", "deletedDateTime", "securityIdentifier", "signInSessionsValidFromDateTime"})
 #: Never told to anybody.
 SECRET = frozenset({"passwordProfile"})
 

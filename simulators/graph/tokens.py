@@ -13,6 +13,8 @@ from simulators.graph.identities import ASSERTION_TYPE, Certificates
 from simulators.graph.wire import Reply, Seal
 
 CLIENT_ID = "local"
+#: Another application of the same tenant, for what writes; its secret is the same. What either may do is not looked at.
+WRITER_ID = "local-writer"
 CLIENT_SECRET = "local"
 #: Seconds.
 LIFE = 3599
@@ -45,7 +47,7 @@ class Tokens:
         if form.get("grant_type") != "client_credentials":
             return _no(400, "unsupported_grant_type", "AADSTS70003: The app requested an unsupported grant type.", 70003)
         client, secret = _basic(authorization) or (form.get("client_id", ""), form.get("client_secret", ""))
-        if client != CLIENT_ID:
+        if client not in (CLIENT_ID, WRITER_ID):
             return _no(401, "unauthorized_client", "AADSTS700016: Application was not found in the directory.", 700016)
         if form.get("client_assertion_type") == ASSERTION_TYPE:
             path = f"/{tenant}/oauth2/v2.0/token"

@@ -33,6 +33,7 @@ ANNOTATIONS = {
 TYPES = (
     (r"/(groups/[^/]+/transitiveMembers|groups/[^/]+/members)/microsoft\.graph\.user", "user"),
     (r"/users/[^/]+/(directReports|manager)", "directoryObject"),
+    (r"/users/[^/]+/memberOf/microsoft\.graph\.group", "group"),
     (r"/users(/delta|/[^/]+)?", "user"),
     (r"/groups(/delta|/[^/]+)?", "group"),
     (r"/directory/deletedItems/[^/]+|/directoryObjects/getByIds", "directoryObject"),

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
+from adapters.graph import members
 from adapters.graph.client import GraphClient
 from adapters.graph.directory import GraphDirectory
 from adapters.graph.members import membership
@@ -44,13 +45,16 @@ class World(Protocol):
     def expire_links(self) -> None: ...
     def break_once(self) -> None: ...
     def uneditable(self, group: str, trait: str) -> None: ...
+    def licensed(self, group: str) -> None: ...
+    def later(self) -> None: ...
 
 
 class MemoryWorld:
     """The double, changed through its own methods."""
 
     def __init__(self, page_size: int) -> None:
-        self.directory = MemoryDirectory(clock=FakeClock(), page_size=page_size)
+        self.clock = FakeClock()
+        self.directory = MemoryDirectory(clock=self.clock, page_size=page_size)
 
     def person(self, name: str, **fields: Any) -> str:
         id_ = str(uuid.uuid4())
@@ -97,6 +101,12 @@ class MemoryWorld:
     def uneditable(self, group: str, trait: str) -> None:
         self.directory.put_traits(group, **{trait: True})
 
+    def licensed(self, group: str) -> None:
+        self.directory.put_traits(group, licensed=True)
+
+    def later(self) -> None:
+        self.clock.advance(minutes=1)
+
 
 class GraphWorld:
     """The pretend Graph, changed through its public API."""
@@ -115,8 +125,8 @@ class GraphWorld:
             clock=self.clock,
         )
         self.hand = httpx.Client(base_url=f"{BASE}/v1.0", transport=transport, headers={"Authorization": f"Bearer {self.tokens.token()}"})
-        client = GraphClient(f"{BASE}/v1.0", self.tokens, transport=transport, clock=self.clock, sleep=self._sleep)
-        self.directory = GraphDirectory(client, clock=self.clock)
+        self.client = GraphClient(f"{BASE}/v1.0", self.tokens, transport=transport, clock=self.clock, sleep=self._sleep)
+        self.directory = GraphDirectory(self.client, clock=self.clock)
         # Ids of fields that our record names differently from Graph.
         self._names = {"hire_date": "employeeHireDate"}
 
@@ -188,6 +198,13 @@ class GraphWorld:
 
     def uneditable(self, group: str, trait: str) -> None:
         self._do("PATCH", f"/groups/{group}", TRAITS[trait])
+
+    def licensed(self, group: str) -> None:
+        licence = {"skuId": "00000000-0000-4000-8000-00000000e5e5", "disabledPlans": []}
+        self._do("PATCH", f"/groups/{group}", {"assignedLicenses": [licence]})
+
+    def later(self) -> None:
+        self.graph.clock.advance(timedelta(minutes=1))
 
     def fault(self, **rule: Any) -> None:
         self._own("PUT", "/_faults", [{"match": {}, **rule}])
@@ -634,6 +651,100 @@ def test_a_membership_that_is_not_there_or_only_nested_stays_as_it_is(world: Wor
     world.directory.remove_member(NOBODY, ann)
     seen = world.directory.look(ann, [outer, inner])
     assert isinstance(seen, Person) and seen.groups == {outer, inner}
+
+
+def test_the_groups_that_list_somebody_themselves_come_with_what_stands_in_the_way(world: World) -> None:
+    ann, outer, inner, rule = world.person("Ann"), world.group("outer"), world.group("inner"), world.group("rule")
+    world.add(outer, inner)
+    for group in (inner, rule):
+        world.add(group, ann)
+    world.uneditable(rule, "dynamic")
+    found = {group.id: (group.name, group.traits) for group in world.directory.groups_of(ann)}
+    assert found == {inner: ("inner", GroupTraits()), rule: ("rule", GroupTraits(dynamic=True))}
+
+
+def test_more_groups_than_a_page_holds_are_all_listed(graph_world: GraphWorld) -> None:
+    ann, groups = graph_world.person("Ann"), {graph_world.group(f"g{number}") for number in range(7)}
+    for group in groups:
+        graph_world.add(group, ann)
+    assert {group.id for group in members.direct(graph_world.client, ann, rows=2)} == groups
+
+
+def test_a_group_that_gives_licences_says_so_and_can_be_left(world: World) -> None:
+    ann, staff = world.person("Ann"), world.group("staff")
+    world.add(staff, ann)
+    world.licensed(staff)
+    assert [group.traits for group in world.directory.groups_of(ann)] == [GroupTraits(licensed=True)]
+    assert world.directory.group_traits(staff) == GroupTraits(licensed=True)
+    world.directory.remove_member(staff, ann)
+    assert world.directory.groups_of(ann) == ()
+
+
+def test_sessions_end_at_a_moment_that_a_later_read_shows_and_the_account_stays(world: World) -> None:
+    ann = world.person("Ann")
+    world.change(ann, account_enabled=False)
+    assert world.directory.sessions_valid_from(ann) is None
+    world.directory.revoke_sessions(ann)
+    first = world.directory.sessions_valid_from(ann)
+    assert first is not None
+    world.later()
+    world.directory.revoke_sessions(ann)
+    again = world.directory.sessions_valid_from(ann)
+    assert again is not None and again > first
+    seen = world.directory.look(ann, [])
+    assert isinstance(seen, Person) and not seen.account_enabled
+
+
+def test_whoever_is_not_there_has_no_groups_to_list_and_no_sessions_to_end(world: World) -> None:
+    """For later, not for granted: a look tells whether they are gone, or a replica lags."""
+    gone = world.person("Gone")
+    world.soft_delete(gone)
+    for nobody in (gone, NOBODY):
+        for ask in (world.directory.groups_of, world.directory.sessions_valid_from, world.directory.revoke_sessions):
+            with pytest.raises(TryLater):
+                ask(nobody)
+
+
+def test_trouble_is_never_an_empty_list_of_groups(world: World) -> None:
+    ann = world.person("Ann")
+    world.break_once()
+    with pytest.raises(TryLater):
+        world.directory.groups_of(ann)
+
+
+def test_a_second_page_of_groups_that_is_refused_is_no_short_list(graph_world: GraphWorld) -> None:
+    ann = graph_world.person("Ann")
+    for number in range(3):
+        graph_world.add(graph_world.group(f"g{number}"), ann)
+    graph_world.fault(fault="status", status=403, after=1)
+    with pytest.raises(Refused):
+        members.direct(graph_world.client, ann, rows=1)
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, Refused), (429, TryLater), (500, OutcomeUnknown), (503, OutcomeUnknown)])
+def test_the_end_of_sessions_is_sent_once_whatever_comes_back(graph_world: GraphWorld, status: int, error: type[Exception]) -> None:
+    ann = graph_world.person("Ann")
+    graph_world.calls()
+    graph_world.fault(fault="status", status=status, match={"method": "POST", "path": f"/v1.0/users/{ann}/revokeSignInSessions"})
+    with pytest.raises(error):
+        graph_world.directory.revoke_sessions(ann)
+    assert graph_world.calls() == [f"POST /v1.0/users/{ann}/revokeSignInSessions"]
+
+
+def test_sessions_that_ended_and_were_answered_with_trouble_show_as_ended(graph_world: GraphWorld) -> None:
+    ann = graph_world.person("Ann")
+    graph_world.fault(fault="done_status", status=504, match={"method": "POST", "path": f"/v1.0/users/{ann}/revokeSignInSessions"})
+    with pytest.raises(OutcomeUnknown):
+        graph_world.directory.revoke_sessions(ann)
+    assert graph_world.directory.sessions_valid_from(ann) is not None
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_any_2xx_ends_sessions(graph_world: GraphWorld, status: int) -> None:
+    """A known issue of Graph says that another one than 200 may come back."""
+    ann = graph_world.person("Ann")
+    graph_world.fault(fault="status", status=status, match={"method": "POST", "path": f"/v1.0/users/{ann}/revokeSignInSessions"})
+    graph_world.directory.revoke_sessions(ann)
 
 
 def test_an_ordinary_group_can_be_edited_and_one_that_is_gone_is_not_there(world: World) -> None:

@@ -111,6 +111,9 @@ def test_every_read_and_write_of_the_directory_and_its_reply_are_as_published(wo
     assert directory.groups_within([group]) == {group: {inner}}
     assert directory.people_among([ann, inner]) == ({ann}, {inner})
     directory.group_traits(group)
+    assert [one.id for one in directory.groups_of(bob)] == [group]
+    directory.revoke_sessions(bob)
+    assert directory.sessions_valid_from(bob) is not None
     directory.remove_member(group, bob)
 
     calls = world.recorder.calls
@@ -124,6 +127,8 @@ def test_every_read_and_write_of_the_directory_and_its_reply_are_as_published(wo
         "GET /groups",
         "GET /users",
         "GET /users/{id}/directReports",
+        "GET /users/{id}/memberOf/microsoft.graph.group",
+        "POST /users/{id}/revokeSignInSessions",
         "GET /groups/{id}/transitiveMembers/microsoft.graph.user",
         "GET /groups/{id}/transitiveMembers/microsoft.graph.group",
         "POST /directoryObjects/getByIds",

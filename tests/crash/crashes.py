@@ -59,6 +59,11 @@ class Fragile:
 
 #: What a crash may come beside, in the store.
 _TOUCHED = ("commit", "put_index", "delete_index", "replace_shared")
+#: And in the directory.
+_ASKED = (
+    *("look", "people_in", "people_among", "reports_of", "group_traits", "remove_member"),
+    *("groups_of", "sessions_valid_from", "revoke_sessions"),
+)
 
 
 class CrashingWorld(World):
@@ -74,7 +79,7 @@ class CrashingWorld(World):
         self.whole_store = self.store
         self.store = Fragile(self.store, plan, *_TOUCHED)
         self.desk = Fragile(self.desk, plan, "find", "find_similar", "perform", "read_back", "ticket_state", "awaiting")  # type: ignore[assignment]  # same shape
-        self.directory = Fragile(self.directory, plan, "look", "people_in", "people_among", "reports_of", "group_traits", "remove_member")  # type: ignore[assignment]  # same shape
+        self.directory = Fragile(self.directory, plan, *_ASKED)  # type: ignore[assignment]  # same shape
         self.plain_queue = self.queue
         self.queue = Fragile(self.queue, plan, "send")  # type: ignore[assignment]  # same shape
         self.restart()

@@ -28,7 +28,7 @@ import msgspec
 
 from joinery.domain.moments import from_text
 from joinery.domain.person import Person
-from joinery.domain.policy import DeskPolicy, Policy, TicketPolicy
+from joinery.domain.policy import CutOffPolicy, DeskPolicy, Policy, TicketPolicy
 from joinery.engine import codec
 from joinery.engine.memory import MemoryStateStore
 from joinery.engine.memory_desk import MemoryServiceDesk
@@ -43,9 +43,10 @@ _AGAIN, _LONG = "@", 60
 
 
 def policy() -> Policy:
-    """Every workflow acts, and an alert opens a ticket."""
+    """Every workflow acts, an alert opens a ticket, and whoever leaves is cut off in the directory."""
     tickets = {**DeskPolicy().tickets, "alert": TicketPolicy(ticket_type="Incident", team="Service Desk")}
-    return replace(everyone(), desk=DeskPolicy(tickets=tickets))
+    cut_off = CutOffPolicy(revoke_sessions=True, remove_from_groups=True)
+    return replace(everyone(), desk=DeskPolicy(tickets=tickets), cut_off=cut_off)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
