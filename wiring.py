@@ -88,6 +88,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     _hush_libraries()
     settings.check_complete()
     policy = policy_of(settings)
+    settings.check_complete(writes=policy.cut_off.writes)
     clock = replacements.get("clock") or SystemClock()
     randomness = replacements.get("randomness") or SystemRandomness()
     profile = profile_of(settings)
@@ -104,7 +105,10 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
     queue = replacements.get("queue", lambda inner: inner)(opened.queue)
 
     graph_root, tokens, graph = graph_of(settings, clock)
-    directory = replacements.get("directory", lambda inner: inner)(GraphDirectory(graph, clock=clock))
+    writing = writer_of(settings, clock)
+    directory = replacements.get("directory", lambda inner: inner)(
+        GraphDirectory(graph, writer=writing[1] if writing else None, clock=clock)
+    )
     subscriptions = replacements.get("subscriptions", lambda inner: inner)(GraphSubscriptions(graph_root, tokens, clock=clock))
     budget = None
     if settings.call_budget is not None:
@@ -159,6 +163,7 @@ def build_app(settings: Settings, **replacements: Any) -> Parts:
         opened.close,
         graph.close,
         tokens.close,
+        *((writing[1].close, writing[0].close) if writing else ()),
         *((budget.close,) if budget else ()),
         halo.close,
     )
@@ -210,6 +215,25 @@ def graph_of(settings: Settings, clock: Clock) -> tuple[str, CachedTokens, Graph
     tokens = tokens_of(sign_in, clock)
     root = f"{settings.graph_url.rstrip('/')}/v1.0"
     return root, tokens, GraphClient(root, tokens, clock=clock)
+
+
+def writer_of(settings: Settings, clock: Clock) -> tuple[CachedTokens, GraphClient] | None:
+    """Tokens and client of whoever writes to the directory, where that is somebody else than whoever reads; whoever asked closes both."""
+    if not settings.graph_write_credential:
+        return None
+    _, tokens, client = graph_of(
+        replace(
+            settings,
+            graph_credential=settings.graph_write_credential,
+            graph_client_id=settings.graph_write_client_id,
+            graph_client_secret=settings.graph_write_client_secret,
+            graph_certificate=settings.graph_write_certificate,
+            graph_certificate_password=settings.graph_write_certificate_password,
+            identity_client_id=settings.graph_write_identity,
+        ),
+        clock,
+    )
+    return tokens, client
 
 
 def open_queue(settings: Settings, clock: Clock) -> OpenedQueue:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Gives an identity what Joinery reads in Microsoft Graph. What it has already is left alone. Needs the Entra role Privileged Role Administrator.
 #   infra/grant-graph.sh                        to the app's own identity: read users and groups
-#   infra/grant-graph.sh --remove-members       and end memberships, for policies that say on_refusal = "remove"
+#   infra/grant-graph.sh --remove-members       and end memberships, for policies that say on_refused = "remove" and have no identity that writes
+#   infra/grant-graph.sh --writes               to the identity that writes: end memberships and sessions, and nothing that reads
 #   infra/grant-graph.sh --to PRINCIPAL_ID      to another service principal, by its object id
 #   infra/grant-graph.sh --revoke               takes all of it away again
 set -eu
@@ -15,23 +16,33 @@ Group.Read.All 5b567255-7703-4780-807c-7be8301ae99b
 members='
 GroupMember.ReadWrite.All dbaae8cf-10b5-4b86-a4a1-f871c94c6695
 '
+sessions='
+User.RevokeSessions.All 77f3a031-c388-4f99-b373-dc68676a979e
+'
 principal=${IDENTITY_PRINCIPAL_ID:-}
 revoke=
+all=$grants$members
 while [ $# -gt 0 ]; do
     case $1 in
     --remove-members) grants=$grants$members ;;
-    --revoke) revoke=yes grants=$grants$members ;;
+    --writes)
+        grants=$members$sessions
+        all=$grants
+        principal=${WRITER_PRINCIPAL_ID:?set DIRECTORY_WRITES to true and provision first}
+        ;;
+    --revoke) revoke=yes ;;
     --to)
         principal=${2:?--to needs the object id of a service principal}
         shift
         ;;
     *)
-        sed -n '2,6s/^# //p' "$0" >&2
+        sed -n '2,7s/^# //p' "$0" >&2
         exit 2
         ;;
     esac
     shift
 done
+[ -z "$revoke" ] || grants=$all
 
 case ${JOINERY_CLOUD:-global} in
 us-gov) root=https://graph.microsoft.us ;;

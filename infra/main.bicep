@@ -44,6 +44,9 @@ param graphTenant string = tenant().tenantId
 @allowed(['global', 'us-gov', 'us-gov-dod', 'china'])
 param cloud string = 'global'
 
+@description('true for a policy that cuts leavers off in the directory: a second identity, which writes there and reads nothing.')
+param directoryWrites bool = false
+
 @description('3.11, 3.12 or 3.13.')
 @allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
@@ -76,6 +79,16 @@ module identity 'modules/identity.bicep' = {
     location: location
     tags: tags
     name: 'id-joinery-${token}'
+  }
+}
+
+module writer 'modules/identity.bicep' = if (directoryWrites) {
+  scope: group
+  name: 'writer'
+  params: {
+    location: location
+    tags: tags
+    name: 'id-joinery-writer-${token}'
   }
 }
 
@@ -155,6 +168,9 @@ module functions 'modules/functions.bicep' = {
     pythonVersion: pythonVersion
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId
+    writerId: directoryWrites ? writer.outputs.id : ''
+    writerCredential: directoryWrites ? 'managed-identity' : ''
+    writerClientId: directoryWrites ? writer.outputs.clientId : ''
     telemetryConnection: telemetry.outputs.connection
     storageName: state.outputs.name
     packagesUrl: state.outputs.packagesUrl
@@ -193,6 +209,7 @@ module alarms 'modules/alarms.bicep' = {
 // azd keeps these in its environment: the scripts beside this file read them there, and so does the command on an operator's machine.
 output FUNCTION_APP_NAME string = functions.outputs.name
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
+output WRITER_PRINCIPAL_ID string = directoryWrites ? writer.outputs.principalId : ''
 output RESOURCE_GROUP_NAME string = group.name
 output SEALS_ACCOUNT_NAME string = seals.outputs.accountName
 output VAULT_NAME string = vault.outputs.name

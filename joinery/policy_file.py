@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from joinery.domain.policy import (
     ApprovalPolicy,
     BreakerPolicy,
+    CutOffPolicy,
     DeskPolicy,
     IdentityPolicy,
     KindRule,
@@ -72,6 +73,7 @@ def _as_records(parsed: PolicyTable) -> Policy:
         roles_alone=parsed.agents.foreign_roles == "remove",
         approvals=_approvals(parsed.approvals),
         mover=MoverPolicy(old_access_lasts=timedelta(days=parsed.mover.old_access_days)),
+        cut_off=CutOffPolicy(**parsed.leaver.directory.model_dump()),
         identity=IdentityPolicy(
             protected=_rule(parsed.identity.protected, defaults.identity.protected),
             shared_mailbox=_rule(parsed.identity.shared_mailbox, defaults.identity.shared_mailbox),

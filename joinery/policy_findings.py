@@ -24,6 +24,13 @@ _KINDS = {
     "dict": "a table",
     "model": "a table",
 }
+#: A key that people look for, and that is not there on purpose -> why, and what to do.
+_NOT_OFFERED = {
+    ("leaver", "directory", "disable"): (
+        "is not offered: a leave begins with a disabled or deleted account, so whoever is enabled when Joinery could disable them has come back",
+        "Let HR or the on-premises directory disable the account, which is what starts the leaver; remove this key.",
+    )
+}
 
 
 def finding(place: str, data: Mapping[str, Any], item: Mapping[str, Any]) -> Finding:
@@ -37,6 +44,9 @@ def finding(place: str, data: Mapping[str, Any], item: Mapping[str, Any]) -> Fin
         # A text that stands for a table or a list: what the file has is the text.
         where = where[:-1]
     at = f"{place}: {_place(where, data)}"
+    if kind == "extra_forbidden" and where in _NOT_OFFERED:
+        problem, remedy = _NOT_OFFERED[where]
+        return Finding(place=at, problem=problem, remedy=remedy)
     if kind == "extra_forbidden" or (of_key and kind == "literal_error"):
         is_table = isinstance(_value(where, data), dict) or _is_tables(_value(where, data))
         known = _known_keys(where[:-1])

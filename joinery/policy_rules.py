@@ -25,6 +25,7 @@ def contradictions(policy: Policy, place: str, *, named: Collection[str] = ()) -
         *(_fallback(policy, place) if {"roles", "approvals"} & set(named) else ()),
         *_working_time(policy, place),
         *_rings(policy, place),
+        *_cut_off(policy, place),
     ]
 
 
@@ -140,3 +141,12 @@ def _rings(policy: Policy, place: str) -> Iterator[Finding]:
                 problem="is missing, and the ring is departments: nobody would be in it",
                 remedy='Name them as the directory does: departments = ["Finance"].',
             )
+
+
+def _cut_off(policy: Policy, place: str) -> Iterator[Finding]:
+    if policy.cut_off.keep_groups and not policy.cut_off.remove_from_groups:
+        yield Finding(
+            place=f"{place}: [leaver.directory] keep_groups",
+            problem="keeps groups, and nobody is taken out of any",
+            remedy="Set remove_from_groups = true, or leave this key out.",
+        )

@@ -102,6 +102,20 @@ class MoverTable(Table):
     old_access_days: float = Field(default=14, ge=0, le=3_660)
 
 
+class LeaverDirectoryTable(Table):
+    """``[leaver.directory]``"""
+
+    revoke_sessions: bool = False
+    remove_from_groups: bool = False
+    keep_groups: tuple[Name, ...] = ()
+
+
+class LeaverTable(Table):
+    """``[leaver]``"""
+
+    directory: LeaverDirectoryTable = LeaverDirectoryTable()
+
+
 class KindTable(Table):
     """``[identity.KIND]``; a list that is left out keeps its default."""
 
@@ -179,6 +193,7 @@ class PolicyTable(Table):
     agents: AgentsTable = AgentsTable()
     approvals: ApprovalsTable = ApprovalsTable()
     mover: MoverTable = MoverTable()
+    leaver: LeaverTable = LeaverTable()
     identity: IdentityTable = IdentityTable()
     timing: TimingTable = TimingTable()
     breaker: BreakerTable = BreakerTable()

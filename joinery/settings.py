@@ -13,7 +13,7 @@ from typing import Any
 from joinery.errors import ConfigurationError, Finding
 from joinery.place_checks import wrong_about_places
 from joinery.setting_checks import bad_alert_url, bad_url, on_loopback
-from joinery.sign_in_checks import in_cloud, needed_to_sign_in, wrong_about_sign_in
+from joinery.sign_in_checks import NEEDED_TO_WRITE, in_cloud, needed_to_sign_in, wrong_about_sign_in
 
 #: What there is to choose from.
 STORES, QUEUES = ("sqlite", "tables"), ("embedded", "servicebus")
@@ -115,6 +115,18 @@ class Settings:
     graph_client_secret: Secret = _setting("JOINERY_GRAPH_CLIENT_SECRET", Secret("local"), "client secret in Entra")
     graph_certificate: str = _setting("JOINERY_GRAPH_CERTIFICATE", "", "file with certificate and RSA key, PEM or PKCS 12")
     graph_certificate_password: Secret = _setting("JOINERY_GRAPH_CERTIFICATE_PASSWORD", Secret(""), "password of that file, if it has one")
+    graph_write_credential: str = _setting(
+        "JOINERY_GRAPH_WRITE_CREDENTIAL",
+        "",
+        "how we sign in to Graph as whoever writes there: secret, certificate or managed-identity; empty: as for reading, and no leaver is cut off",
+    )
+    graph_write_client_id: str = _setting("JOINERY_GRAPH_WRITE_CLIENT_ID", "", "application (client) id of whoever writes to the directory")
+    graph_write_client_secret: Secret = _setting("JOINERY_GRAPH_WRITE_CLIENT_SECRET", Secret(""), "its client secret")
+    graph_write_certificate: str = _setting("JOINERY_GRAPH_WRITE_CERTIFICATE", "", "its file with certificate and RSA key, PEM or PKCS 12")
+    graph_write_certificate_password: Secret = _setting("JOINERY_GRAPH_WRITE_CERTIFICATE_PASSWORD", Secret(""), "password of that file")
+    graph_write_identity: str = _setting(
+        "JOINERY_GRAPH_WRITE_IDENTITY", "", "client id of the managed identity that writes to the directory; empty: the machine's own"
+    )
     identity_client_id: str = _setting(
         "AZURE_CLIENT_ID", "", "client id of the managed identity that was assigned to this machine; empty: the machine's own"
     )
@@ -247,11 +259,14 @@ class Settings:
         if not all(re.fullmatch(r"\w+(\.\w+)*", path) for path in self.desk_webhook_paths):
             yield "desk_webhook_members", f"is {self.desk_webhook_members!r}", "Use names like object_id,ticket.id."
 
-    def missing(self) -> list[Finding]:
-        """What a real Graph or a real Halo needs, and nobody has set: the credentials of the stand-ins open no other door."""
+    def missing(self, *, writes: bool = False) -> list[Finding]:
+        """What a real Graph or a real Halo needs, and nobody has set: the credentials of the stand-ins open no other door.
+
+        ``writes``: policy cuts leavers off in the directory.
+        """
         needs: dict[str, str] = {}
         if not on_loopback(self.graph_url):
-            needs |= needed_to_sign_in(self)
+            needs |= needed_to_sign_in(self) | (NEEDED_TO_WRITE if writes else {})
         if not on_loopback(self.halo_url):
             needs |= {
                 "halo_client_id": "Use the client id that Halo shows beside its API application.",
@@ -267,8 +282,8 @@ class Settings:
             if one.name in needs and getattr(self, one.name) == one.default
         ]
 
-    def check_complete(self) -> None:
-        """Raise ConfigurationError for what a deployment must name, with every finding."""
+    def check_complete(self, *, writes: bool = False) -> None:
+        """Raise ConfigurationError for what a deployment must name, with every finding; ``writes`` as in ``missing``."""
         needs = {
             "graph_url": "Use https://graph.microsoft.com; `joinery up` starts a stand-in by itself.",
             "halo_url": "Use https://YOURS.haloitsm.com; `joinery up` starts a stand-in by itself.",
@@ -276,7 +291,9 @@ class Settings:
             "client_state": "Use 64 random hexadecimal digits; `joinery up` makes them by itself.",
         }
         unset = [one for one in fields(self) if one.name in needs and not getattr(self, one.name)]
-        findings = [Finding(place=one.metadata["env"], problem="is not set", remedy=needs[one.name]) for one in unset] + self.missing()
+        findings = [Finding(place=one.metadata["env"], problem="is not set", remedy=needs[one.name]) for one in unset] + self.missing(
+            writes=writes
+        )
         if findings:
             raise ConfigurationError(findings)
 

@@ -20,6 +20,12 @@ CLOUDS = {
 #: Ways to sign in.
 CREDENTIALS = ("secret", "certificate", "managed-identity")
 
+#: What a policy that cuts leavers off in the directory needs of a real Graph.
+NEEDED_TO_WRITE = {
+    "graph_write_credential": "The policy cuts leavers off in the directory ([leaver.directory]): give that an identity of its own, with"
+    " JOINERY_GRAPH_WRITE_CREDENTIAL=managed-identity and JOINERY_GRAPH_WRITE_IDENTITY, or leave the table out."
+}
+
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -36,21 +42,62 @@ def wrong_about_sign_in(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield "cloud", f"is {settings.cloud!r}", f"Use one of: {', '.join(CLOUDS)}."
     if settings.graph_credential not in CREDENTIALS:
         yield "graph_credential", f"is {settings.graph_credential!r}", f"Use one of: {', '.join(CREDENTIALS)}."
-    by_certificate = settings.graph_credential == "certificate"
-    if by_certificate and not settings.graph_certificate:
+    yield from _wrong_about_certificate(settings, "graph")
+    yield from _wrong_about_certificate(settings, "graph_write")
+    yield from _wrong_about_writing(settings)
+    for name in ("identity_client_id", "graph_write_identity"):
+        if getattr(settings, name) and not _GUID.fullmatch(getattr(settings, name)):
+            yield name, f"is {getattr(settings, name)!r}", "Use the client id that the portal shows beside the identity."
+
+
+def _wrong_about_certificate(settings: Settings, prefix: str) -> Iterator[tuple[str, str, str]]:
+    """Of whoever reads, or of whoever writes."""
+    credential, setting = getattr(settings, f"{prefix}_credential"), f"JOINERY_{prefix.upper()}_CREDENTIAL"
+    names = (f"{prefix}_certificate", f"{prefix}_certificate_password")
+    file, remedy = getattr(settings, names[0]), "Name a PEM or PKCS 12 file with the key in it."
+    if credential == "certificate" and not file:
+        yield names[0], f"is not set, and {setting}=certificate needs it", remedy
+    elif credential == "certificate" and not Path(file).is_file():
+        yield names[0], f"is {file!r}, where no file is", remedy
+    for name in names:
+        if getattr(settings, name) and credential != "certificate":
+            yield name, f"is set, but {setting} is {credential!r}", f"Set {setting}=certificate, or remove this one."
+
+
+def _wrong_about_writing(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Whoever writes is somebody else than whoever reads, and says who."""
+    credential = settings.graph_write_credential
+    if credential and credential not in CREDENTIALS:
+        yield "graph_write_credential", f"is {credential!r}", f"Use one of: {', '.join(CREDENTIALS)}."
+        return
+    needed = {"secret": ("graph_write_client_id", "graph_write_client_secret"), "certificate": ("graph_write_client_id",)}.get(
+        credential, ()
+    )
+    for name in needed:
+        if not getattr(settings, name):
+            remedy = "Use what Entra shows of the application that writes."
+            yield name, f"is not set, and JOINERY_GRAPH_WRITE_CREDENTIAL={credential} needs it", remedy
+    for name in ("graph_write_client_id", "graph_write_client_secret", "graph_write_identity"):
+        if getattr(settings, name) and (not credential or (name == "graph_write_identity") != (credential == "managed-identity")):
+            remedy = "Set JOINERY_GRAPH_WRITE_CREDENTIAL to the way that needs it, or remove this one."
+            yield name, f"is set, but JOINERY_GRAPH_WRITE_CREDENTIAL is {credential!r}", remedy
+    if credential and _reader(settings) == _writer(settings):
         yield (
-            "graph_certificate",
-            "is not set, and JOINERY_GRAPH_CREDENTIAL=certificate needs it",
-            "Name a PEM or PKCS 12 file with the key in it.",
+            "graph_write_credential",
+            "names the identity that reads: a slip while reading could then write",
+            "Use another application or managed identity, with the two permissions that docs/edges/graph.md names and no others.",
         )
-    elif by_certificate and not Path(settings.graph_certificate).is_file():
-        yield "graph_certificate", f"is {settings.graph_certificate!r}, where no file is", "Name a PEM or PKCS 12 file with the key in it."
-    for name in ("graph_certificate", "graph_certificate_password"):
-        if getattr(settings, name) and not by_certificate:
-            remedy = "Set JOINERY_GRAPH_CREDENTIAL=certificate, or remove this one."
-            yield name, f"is set, but JOINERY_GRAPH_CREDENTIAL is {settings.graph_credential!r}", remedy
-    if settings.identity_client_id and not _GUID.fullmatch(settings.identity_client_id):
-        yield "identity_client_id", f"is {settings.identity_client_id!r}", "Use the client id that the portal shows beside the identity."
+
+
+def _reader(settings: Settings) -> str:
+    """The client id that we read as; empty for the machine's own identity."""
+    by_machine = settings.graph_credential == "managed-identity"
+    return (settings.identity_client_id if by_machine else settings.graph_client_id).casefold()
+
+
+def _writer(settings: Settings) -> str:
+    by_machine = settings.graph_write_credential == "managed-identity"
+    return (settings.graph_write_identity if by_machine else settings.graph_write_client_id).casefold()
 
 
 def needed_to_sign_in(settings: Settings) -> dict[str, str]:

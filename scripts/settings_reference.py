@@ -46,6 +46,19 @@ clientState by itself. Real ones need `JOINERY_CLOUD` (`global`; or both address
 
 The functions host reads `PYTHON_THREADPOOL_THREAD_COUNT` too; [the functions](functions.md) say why it is 16.
 
+## Writing to the directory
+
+Only for a policy that cuts leavers off (`[leaver.directory]`); `on_refused = "remove"` uses it too where it is set.
+
+| `JOINERY_GRAPH_WRITE_CREDENTIAL` | needs |
+| --- | --- |
+| `secret` | `JOINERY_GRAPH_WRITE_CLIENT_ID`, `JOINERY_GRAPH_WRITE_CLIENT_SECRET` |
+| `certificate` | `JOINERY_GRAPH_WRITE_CLIENT_ID`, `JOINERY_GRAPH_WRITE_CERTIFICATE`, and `JOINERY_GRAPH_WRITE_CERTIFICATE_PASSWORD` where the file has one |
+| `managed-identity` | `JOINERY_GRAPH_WRITE_IDENTITY`; empty, it is the machine's own |
+
+It is another application or identity than the one that reads, with `User.RevokeSessions.All` and `GroupMember.ReadWrite.All` and nothing else. With
+stand-ins none is needed.
+
 ## Rotating the clientState
 
 Put the present value into `JOINERY_CLIENT_STATE_PREVIOUS` and a new one into `JOINERY_CLIENT_STATE`, then restart. Both are accepted; the

@@ -6,6 +6,9 @@ param deployment string
 param pythonVersion string
 param identityId string
 param identityClientId string
+param writerId string
+param writerClientId string
+param writerCredential string
 param telemetryConnection string
 param storageName string
 param packagesUrl string
@@ -50,7 +53,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
   kind: 'functionapp,linux'
   identity: {
     type: 'UserAssigned'
-    userAssignedIdentities: { '${identityId}': {} }
+    userAssignedIdentities: union({ '${identityId}': {} }, writerId == '' ? {} : { '${writerId}': {} })
   }
   properties: {
     serverFarmId: plan.id
@@ -128,6 +131,8 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
       JOINERY_CLOUD: cloud
       JOINERY_GRAPH_TENANT: graphTenant
       JOINERY_GRAPH_CREDENTIAL: 'managed-identity'
+      JOINERY_GRAPH_WRITE_CREDENTIAL: writerCredential
+      JOINERY_GRAPH_WRITE_IDENTITY: writerClientId
 
       // Halo
       JOINERY_HALO_URL: haloUrl

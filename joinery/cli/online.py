@@ -51,6 +51,13 @@ def unknown_to_directory(directory: Directory, policy: Policy, place: str) -> It
             yield Finding(place=where, problem="is not in the directory", remedy="Make it, or use the display name of one that is.")
         elif there[group] > 1:
             yield Finding(place=where, problem=f"is the name of {there[group]} groups", remedy="Rename all but the one that is meant.")
+    known = {group.name for group in directory.resolve_groups(policy.cut_off.keep_groups)}
+    for group in policy.cut_off.keep_groups:
+        if group not in known:
+            problem = f"names {group!r}, which is not in the directory"
+            yield Finding(
+                place=f"{place}: [leaver.directory] keep_groups", problem=problem, remedy="Use the display name of a group that is there."
+            )
     owners = {
         one.removeprefix("owner:"): group for group, rule in policy.roles.items() for one in rule.approval if one.startswith("owner:")
     }

@@ -187,6 +187,8 @@ def show_settings(*, policy: str | None, data: str | None, online: bool = False)
         findings += error.findings
     try:
         rules = policy_of(settings or _with_policy_alone(policy))
+        if settings is not None:
+            findings += [one for one in settings.missing(writes=rules.cut_off.writes) if one not in findings]
         if online and settings is not None:
             from joinery.cli.online import check_online
 

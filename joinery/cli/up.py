@@ -138,8 +138,14 @@ def check(settings: Settings, ports: dict[str, int]) -> None:
     """What real addresses need, policy and ports, before anything is opened. Raises ConfigurationError with every finding."""
     from wiring import policy_of, profile_of
 
-    findings: list[Finding] = settings.missing()
-    for examine in (lambda: policy_of(settings), lambda: profile_of(settings), lambda: check_ports(ports)):
+    findings: list[Finding] = []
+    writes = False
+    try:
+        writes = policy_of(settings).cut_off.writes
+    except ConfigurationError as error:
+        findings += error.findings
+    findings = settings.missing(writes=writes) + findings
+    for examine in (lambda: profile_of(settings), lambda: check_ports(ports)):
         try:
             examine()
         except ConfigurationError as error:

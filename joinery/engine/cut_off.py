@@ -129,11 +129,11 @@ class _Work:
 
     def ended(self, done: CutOff, why: str = "") -> Step:
         """The step is over, and the audit says how."""
-        action = "cut off" if done.end in (End.DONE, End.PLANNED) else "not cut off"
-        kept = {str(one.why): one.count for one in done.kept}
-        self._partition.audit(
-            action, why or str(done.end), run=self._run.id, step=self.step.name, what=str(self._cut), removed=done.removed, kept=kept
-        )
+        detail = {"what": str(self._cut), "removed": done.removed, "kept": {str(one.why): one.count for one in done.kept}}
+        if done.end in (End.DONE, End.PLANNED):
+            self._partition.audit("cut off", str(done.end), run=self._run.id, step=self.step.name, **detail)
+        else:
+            self._partition.audit("not cut off", why or str(done.end), run=self._run.id, step=self.step.name, **detail)
         # What the directory took and does not show for days is no success.
         verified = done.end is not End.REFUSED
         result = codec.to_document(done)

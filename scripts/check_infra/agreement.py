@@ -47,7 +47,7 @@ def findings(files: Sequence[Bicep]) -> Iterator[Finding]:
         if one.type == "Microsoft.ServiceBus/namespaces/queues":
             yield from _queue(file, one)
         elif one.type == "Microsoft.Web/sites/config" and literal(at(one.value, "name")) == "appsettings":
-            yield from _settings(file, one, _passed(files))
+            yield from _settings(file, one, [_passed(files, branch) for branch in ("alternative", "consequence")])
     for wanted in ("Microsoft.ServiceBus/namespaces/queues", "Microsoft.Web/sites/config"):
         if sum(one.type == wanted for _, one in resources) != 1:
             yield Finding(place="infra", problem=f"does not have exactly one {wanted}", remedy="The code knows one.")
@@ -99,20 +99,25 @@ def _meant(node: Node) -> object:
 # --- the settings
 
 
-def _passed(files: Sequence[Bicep]) -> dict[str, str]:
-    """Param of a module -> what its caller passes, where that is known here: a literal, or a param with a default."""
+def _passed(files: Sequence[Bicep], branch: str) -> dict[str, str]:
+    """Param of a module -> what its caller passes, where that is known here: a literal, or a param with a default.
+
+    Of two, separated by a condition, the one of this branch.
+    """
     found = {}
     for file in files:
         defaults = {one.name: literal(one.value) for one in file.of_kind("param")}
         for module in file.of_kind("module"):
             for name, node in properties(at(module.value, "params")).items():
+                node = (node.child_by_field_name(branch) or node) if node.type == "ternary_expression" else node
                 value = literal(node) if node.type != "identifier" else defaults.get(text(node))
                 if value is not None:
                     found[name] = value
     return found
 
 
-def _settings(file: Bicep, config: Declared, passed: Mapping[str, str]) -> Iterator[Finding]:
+def _settings(file: Bicep, config: Declared, ways: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
+    """``ways``: what is passed without and with what a deployment may choose."""
     given = properties(at(config.value, "properties"))
     connections = _connections()
     known = {one.metadata["env"] for one in fields(Settings)} | PLATFORM | connections
@@ -124,7 +129,7 @@ def _settings(file: Bicep, config: Declared, passed: Mapping[str, str]) -> Itera
     named = set(re.findall(r"%(\w+)%", str(_bindings())))
     for name in sorted((NEEDED | connections | named) - set(given)):
         yield file.finding(config.node, f"{name} is not set, and the platform or a binding needs it", "Set it.")
-    for finding in _refused(given, passed):
+    for finding in dict.fromkeys(finding for passed in ways for finding in _refused(given, passed)):
         yield file.finding(config.node, f"the code refuses these settings: {finding.place} {finding.problem}", finding.remedy)
     yield from _threads(file, given)
 
@@ -144,7 +149,7 @@ def _connections() -> set[str]:
 
 def _refused(given: Mapping[str, Node], passed: Mapping[str, str]) -> list[Finding]:
     """What the code says to these settings; where only the deployment knows a value, something of its kind stands for it."""
-    environ = {name: passed.get(text(node)) or _example(name, node) for name, node in given.items()}
+    environ = {name: passed[text(node)] if text(node) in passed else _example(name, node) for name, node in given.items()}
     try:
         Settings.from_environment(environ).check_complete()
     except ConfigurationError as error:
@@ -162,6 +167,8 @@ def _example(name: str, node: Node) -> str:
         return "https://contoso.example/seals" if "SEALS" in name else "https://contoso.example"
     if name.endswith("__fullyQualifiedNamespace"):
         return "contoso.example"
+    if name.endswith("_WRITE_IDENTITY"):
+        return "00000000-0000-4000-8000-000000000001"
     return "00000000-0000-4000-8000-000000000000" if name.endswith(("_CLIENT_ID", "__clientId")) else "contoso"
 
 

@@ -109,6 +109,7 @@ def _models() -> dict[str, type[BaseModel]]:
         "agents": policy_tables.AgentsTable,
         "approvals": policy_tables.ApprovalsTable,
         "mover": policy_tables.MoverTable,
+        "leaver.directory": policy_tables.LeaverDirectoryTable,
         "timing": policy_tables.TimingTable,
         "breaker": policy_tables.BreakerTable,
         "desk": policy_tables.DeskTable,

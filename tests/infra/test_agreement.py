@@ -68,6 +68,7 @@ def test_what_is_in_the_repository_has_no_finding() -> None:
         (f"{MODULES}/telemetry.bicep", "    DisableLocalAuth: true\n", "", "component does not say properties.DisableLocalAuth"),
         (f"{MODULES}/seals.bicep", "    allowProtectedAppendWrites: true\n", "", "policy does not say properties.allowProtectedAppendWrites"),
         (f"{MODULES}/state.bicep", "tableName string = account", "tableName string = account.listKeys().keys[0].value\noutput x string = account", "uses a key: listKeys"),
+        ("infra/main.bicep", "directoryWrites ? 'managed-identity'", "directoryWrites ? 'hope'", "JOINERY_GRAPH_WRITE_CREDENTIAL is 'hope'"),
         # what is around
         ("azure.yaml", "  joinery:", "  joiner:", "has no function service that finds the app site"),
         ("azure.yaml", "infra/secrets.sh", "infra/secret.sh", "runs infra/secret.sh, which is not there"),

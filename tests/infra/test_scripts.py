@@ -20,6 +20,7 @@ USERS, GROUPS, MEMBERS = (
     "5b567255-7703-4780-807c-7be8301ae99b",
     "dbaae8cf-10b5-4b86-a4a1-f871c94c6695",
 )
+SESSIONS = "77f3a031-c388-4f99-b373-dc68676a979e"
 MADE = {"client-state", "client-state-previous", "desk-webhook-secret", "desk-webhook-password"}
 
 
@@ -80,6 +81,16 @@ def test_given_again_it_grants_only_what_is_missing_and_takes_all_of_it_away(clo
     assert "https://graph.microsoft.us/v1.0/" in cloud.state["calls"][-1]
 
     assert cloud.run("grant-graph.sh", "--revoke").returncode == 0
+    assert cloud.state["granted"] == {}
+
+
+def test_whoever_writes_may_end_memberships_and_sessions_and_read_nothing(cloud: Cloud) -> None:
+    assert cloud.run("grant-graph.sh", "--writes").returncode != 0
+    done = cloud.run("grant-graph.sh", "--writes", WRITER_PRINCIPAL_ID="writer-principal")
+    assert done.returncode == 0, done.stderr
+    assert set(cloud.state["granted"]) == {MEMBERS, SESSIONS}
+    assert all('"principalId": "writer-principal"' in call for call in cloud.state["calls"] if "post" in call)
+    assert cloud.run("grant-graph.sh", "--writes", "--revoke", WRITER_PRINCIPAL_ID="writer-principal").returncode == 0
     assert cloud.state["granted"] == {}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from joinery.domain.policy import NoApprover, OnRefused, Policy, Ring, RolePolicy, WorkflowPolicy, WorkingTime
+from joinery.domain.policy import CutOffPolicy, NoApprover, OnRefused, Policy, Ring, RolePolicy, WorkflowPolicy, WorkingTime
 from joinery.errors import ConfigurationError
 from joinery.policy_file import parse_policy, read_policy
 
@@ -54,7 +54,7 @@ def test_every_mistake_is_found_at_once_with_its_place() -> None:
         ('[joinr]\ngroup = "X"', "[joinr]: is no table that policy knows. Did you mean joiner?"),
         (
             "colour = 1",
-            "colour: is no key that policy knows. There is: joiner, workflows, roles, agents, approvals, mover, identity, timing, breaker, desk;",
+            "colour: is no key that policy knows. There is: joiner, workflows, roles, agents, approvals, mover, leaver, identity, timing, breaker, desk;",
         ),
         ("joiner = 3", "joiner: is 3. It should be a table;"),
         ("[joiner]\ngroup = 3", "[joiner] group: is 3. It should be a text in quotes;"),
@@ -233,3 +233,28 @@ def test_a_missing_file_and_one_that_is_no_text_say_so(tmp_path: Path) -> None:
     (tmp_path / "odd.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="UTF-8"):
         read_policy(tmp_path / "odd.toml")
+
+
+def test_nothing_is_cut_off_in_the_directory_unless_the_file_says_so() -> None:
+    assert not parse_policy("", place="policy.toml").cut_off.writes
+    text = '[leaver.directory]\nrevoke_sessions = true\nremove_from_groups = true\nkeep_groups = ["Alumni"]'
+    assert parse_policy(text, place="policy.toml").cut_off == CutOffPolicy(
+        revoke_sessions=True, remove_from_groups=True, keep_groups=("Alumni",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("disable = true", "[leaver.directory] disable: is not offered: a leave begins with a disabled or deleted account"),
+        ("disable = false", "remove this key"),
+        ("revoke_session = true", "Did you mean revoke_sessions?"),
+        ('revoke_sessions = "yes please"', "[leaver.directory] revoke_sessions: is 'yes please'. It should be true or false"),
+        ('keep_groups = ["Alumni"]', "[leaver.directory] keep_groups: keeps groups, and nobody is taken out of any"),
+        ('remove_from_groups = true\nkeep_groups = "Alumni"', "It should be a list of texts"),
+    ],
+)
+def test_what_cannot_be_cut_off_is_named_with_its_reason(line: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_policy(f"[leaver.directory]\n{line}", place="policy.toml")
+    assert said in str(caught.value)

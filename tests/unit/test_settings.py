@@ -287,3 +287,43 @@ def test_each_way_to_sign_in_needs_its_own_and_no_more(credential: str, needed: 
         environ["JOINERY_GRAPH_CERTIFICATE"] = str(tmp_path / "key.pem")
     missing = {finding.place for finding in Settings.from_environment(environ).missing() if "GRAPH" in finding.place}
     assert missing == {"JOINERY_GRAPH_TENANT"} | needed
+
+
+READER, WRITER = "3f0c0000-0000-0000-0000-000000000001", "3f0c0000-0000-0000-0000-000000000002"
+
+
+@pytest.mark.parametrize(
+    ("environ", "places"),
+    [
+        ({}, []),
+        ({"CREDENTIAL": "secret", "CLIENT_ID": WRITER, "CLIENT_SECRET": "s"}, []),
+        ({"CREDENTIAL": "managed-identity", "IDENTITY": WRITER}, []),
+        ({"CREDENTIAL": "hope"}, ["CREDENTIAL"]),
+        ({"CREDENTIAL": "secret"}, ["CLIENT_ID", "CLIENT_SECRET"]),
+        ({"CREDENTIAL": "certificate", "CLIENT_ID": WRITER}, ["CERTIFICATE"]),
+        ({"CLIENT_ID": WRITER}, ["CLIENT_ID"]),
+        ({"CREDENTIAL": "managed-identity", "IDENTITY": "mine"}, ["IDENTITY"]),
+        ({"CREDENTIAL": "secret", "CLIENT_ID": READER.upper(), "CLIENT_SECRET": "s"}, ["CREDENTIAL"]),
+    ],
+)
+def test_whoever_writes_to_the_directory_says_who_and_is_not_whoever_reads(environ: dict[str, str], places: list[str]) -> None:
+    named = {f"JOINERY_GRAPH_WRITE_{name}": value for name, value in environ.items()} | {"JOINERY_GRAPH_CLIENT_ID": READER}
+    if places:
+        assert findings(named) == [f"JOINERY_GRAPH_WRITE_{place}" for place in places]
+    else:
+        Settings.from_environment(named)
+
+
+def test_a_managed_identity_that_reads_and_writes_is_a_finding() -> None:
+    both = {"JOINERY_GRAPH_CREDENTIAL": "managed-identity", "JOINERY_GRAPH_WRITE_CREDENTIAL": "managed-identity"}
+    assert findings(both) == ["JOINERY_GRAPH_WRITE_CREDENTIAL"]
+    Settings.from_environment(both | {"AZURE_CLIENT_ID": READER, "JOINERY_GRAPH_WRITE_IDENTITY": WRITER})
+
+
+def test_a_policy_that_cuts_off_needs_somebody_who_writes_where_graph_is_real() -> None:
+    real = Settings.from_environment({"JOINERY_CLOUD": "global"})
+    place = "JOINERY_GRAPH_WRITE_CREDENTIAL"
+    assert place in {one.place for one in real.missing(writes=True)} and place not in {one.place for one in real.missing()}
+    assert Settings.from_environment({"JOINERY_GRAPH_URL": "http://127.0.0.1:7081"}).missing(writes=True) == []
+    named = {"JOINERY_CLOUD": "global", place: "managed-identity", "JOINERY_GRAPH_WRITE_IDENTITY": WRITER}
+    assert place not in {one.place for one in Settings.from_environment(named).missing(writes=True)}
