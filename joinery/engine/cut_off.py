@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from joinery.domain.cut_off import NAMED, Cut, CutOff, End, KeptGroups, sorted_out
 from joinery.domain.groups import DirectGroup
@@ -129,7 +130,7 @@ class _Work:
 
     def ended(self, done: CutOff, why: str = "") -> Step:
         """The step is over, and the audit says how."""
-        detail = {"what": str(self._cut), "removed": done.removed, "kept": {str(one.why): one.count for one in done.kept}}
+        detail: dict[str, Any] = {"what": str(self._cut), "removed": done.removed, "kept": {str(one.why): one.count for one in done.kept}}
         if done.end in (End.DONE, End.PLANNED):
             self._partition.audit("cut off", str(done.end), run=self._run.id, step=self.step.name, **detail)
         else:
