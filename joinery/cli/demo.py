@@ -24,8 +24,9 @@ from joinery.cli.show import (
     wait_until_still,
     waits_for_answer,
 )
+from joinery.cli.stopping import until_stopped
 from joinery.cli.timeline import Timeline
-from joinery.cli.up import Plan, running, say, say_stopped, until_stopped, wait_until_ready
+from joinery.cli.up import Plan, running, say, say_stopped, wait_until_ready
 from joinery.settings import Settings
 
 if TYPE_CHECKING:

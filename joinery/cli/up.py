@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import signal
 import sqlite3
 import sys
 import threading
@@ -20,6 +19,7 @@ from joinery.cli.folder import accounts_in, held
 from joinery.cli.logs import log_to
 from joinery.cli.options import flags, settings_from
 from joinery.cli.ports import check_ports
+from joinery.cli.stopping import until_stopped
 from joinery.errors import ConfigurationError, Finding
 from joinery.setting_checks import on_loopback
 
@@ -163,18 +163,6 @@ def starting(data: Path, build: Callable[[], T]) -> T:
     except sqlite3.DatabaseError as error:
         remedy = "Name another folder with --data, or move the damaged file away; it was left as it is."
         raise finding(str(data), f"holds a file that cannot be read ({error})", remedy) from None
-
-
-@contextmanager
-def until_stopped() -> Iterator[threading.Event]:
-    """An event that SIGINT, SIGTERM and SIGHUP set, in place of their usual effect."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def known_partitions(local: Local) -> frozenset[str]:

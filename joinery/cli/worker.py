@@ -10,7 +10,8 @@ from typing import NoReturn
 from joinery.cli.exits import WELL
 from joinery.cli.folder import held
 from joinery.cli.logs import log_to_stderr
-from joinery.cli.up import check, say, say_stopped, starting, until_stopped, wait_until_ready, within
+from joinery.cli.stopping import until_stopped
+from joinery.cli.up import check, say, say_stopped, starting, wait_until_ready, within
 from joinery.errors import ConfigurationError, Finding
 from joinery.settings import Settings
 
