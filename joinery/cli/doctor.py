@@ -62,31 +62,33 @@ def _said(checks: Iterable[Check]) -> Iterator[Check]:
 def _lines(name: str, found: list[Check]) -> Iterator[str]:
     """A check: its mark and name, then each finding with what to do and where to read on."""
     state = worst(one.state for one in found)
-    head = f"{_coloured(_MARKS[state], state)} {name:<{_INDENT - 2}}"
+    head = f"{mark(state)} {name:<{_INDENT - 2}}"
     # What is well beside what is not is no news.
     shown = [one for one in found if one.state is not State.WELL] or found
     if state is State.WELL:
         shown = [Check(name=name, state=state, cause="; ".join(one.cause for one in found))]
     for check, after in zip(shown, [*shown[1:], None], strict=True):
         label = "" if check.state is State.WELL else f"{check.state}: "
-        first, *rest = _wrapped(label + check.cause)
+        first, *rest = wrapped(label + check.cause, _INDENT)
         yield f"{head}{first}"
         yield from (" " * _INDENT + line for line in rest)
         if check.remedy and (after is None or after.remedy != check.remedy):
-            yield from (" " * _INDENT + line for line in _wrapped(check.remedy, "  → ", "    "))
+            yield from (" " * _INDENT + line for line in wrapped(check.remedy, _INDENT, "  → ", "    "))
         head = " " * _INDENT
     if state in (State.WARNING, State.FAILED):
         yield f"{' ' * _INDENT}  {shown[0].page}"
 
 
-def _wrapped(text: str, first: str = "", then: str = "") -> list[str]:
+def wrapped(text: str, indent: int, first: str = "", then: str = "") -> list[str]:
+    """Lines that fit behind so many columns."""
     return textwrap.wrap(
-        text, _WIDTH - _INDENT, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
+        text, _WIDTH - indent, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
     )
 
 
-def _coloured(text: str, state: State) -> str:
-    return f"\x1b[{_COLOURS[state]}m{text}\x1b[0m" if sys.stdout.isatty() else text
+def mark(state: State) -> str:
+    """One sign for a state, in colour on a terminal."""
+    return f"\x1b[{_COLOURS[state]}m{_MARKS[state]}\x1b[0m" if sys.stdout.isatty() else _MARKS[state]
 
 
 def _summary(done: list[Check]) -> str:

@@ -40,6 +40,7 @@ DOCTOR = _epilog(
     "joinery doctor",
     "joinery doctor --only graph-permissions --only clock",
     "joinery doctor --strict --json > doctor.json",
+    "joinery doctor --probe-halo --profile config/halo.toml --probe-user test.user@contoso.example",
     codes="0 nothing failed; 1 a check failed, or warned with --strict; 2 a setting, the policy or the command line is wrong.",
 )
 DEMO = _epilog(
