@@ -1,7 +1,7 @@
 """What one Halo does differently, found out by trying: the 15 steps of Halo reference 13, and the profile that comes of them.
 
 A probe makes one ticket, which it closes, and touches one test user, one test agent and one webhook, which are as they were in the end.
-It says ids only, never a name, an address or a secret.
+It says ids and what the desk calls its own lists; never who anybody is, an address or a secret.
 """
 
 from __future__ import annotations
@@ -121,17 +121,22 @@ _STEPS = (
 )
 
 
-def run_probe(client: HaloClient, plan: ProbePlan, *, clock: Clock, pause: Callable[[float], None]) -> ProbeResult:
+def run_probe(
+    client: HaloClient, plan: ProbePlan, *, clock: Clock, pause: Callable[[float], None], tell: Callable[[ProbeStep], None] | None = None
+) -> ProbeResult:
     """Take every step in order; a step is skipped only where it needs what an earlier one did not make.
 
     About 80 calls, a third of them writes. Whatever was made is put back, also where a step breaks off (then the exception goes on, with a
-    note on what is left). ``pause`` sleeps for so many seconds.
+    note on what is left). ``pause`` sleeps for so many seconds; ``tell`` hears of each step when it is over.
     """
     bench, begun = Bench(client, plan, clock=clock, pause=pause), clock.now()
     steps: list[ProbeStep] = []
     try:
         with bench.putting_back("the ticket", lambda: probe_tickets.end_ticket(bench)):
-            steps.extend(_taken(step, bench) for step in _STEPS)
+            for step in _STEPS:
+                steps.append(_taken(step, bench))
+                if tell is not None:
+                    tell(steps[-1])
     except BaseException as error:
         for one in bench.left:
             error.add_note(f"Not put back: {one}")

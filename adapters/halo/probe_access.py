@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 
 from adapters.halo import wire
-from adapters.halo.answers import Unauthorised
 from adapters.halo.names import APPROVAL_PROCESS, CLIENT, FIELD, OUTCOME, ROLE, SITE, STATUS, TEAM, TICKET_TYPE, Noun
 from adapters.halo.probe_bench import Bench, FailedStep, SkippedStep
-from joinery.errors import JoineryError, Refused
+from joinery.errors import Refused, TryLater
 
 #: What ``missing`` calls the outcome that leaves a note; policy does not name it, the profile does.
 NOTE_OUTCOME = "outcome of a note"
@@ -29,24 +28,22 @@ def reach(bench: Bench) -> str:
 def sign_in(bench: Bench) -> str:
     """A token, with the tenant named where this desk wants it: the profile's place first, then the other two."""
     place = bench.client.profile.tenant_in
-    if not bench.client.names_tenant:
-        lifetime = bench.client.sign_in()
-        bench.signed_in = True
-        return f"a token for {lifetime.total_seconds():.0f} s; no tenant is named, so where it belongs is not known"
-    first: JoineryError | None = None
-    for tried in dict.fromkeys((place, "query", "form", "none")):
-        client = bench.taking(tenant_in=tried)
+    named = bench.client.names_tenant
+    wrong: list[str] = []
+    for tried in dict.fromkeys((place, "query", "form", "none")) if named else (place,):
         try:
-            lifetime = client.sign_in()
-        except Unauthorised:
-            raise
-        except JoineryError as error:
-            first = first or error
+            lifetime = bench.taking(tenant_in=tried).sign_in()
+        except TryLater as error:
+            wrong.append(str(error))
             continue
-        bench.learn(tenant_in=tried)
         bench.signed_in = True
+        if not named:
+            return f"a token for {lifetime.total_seconds():.0f} s; no tenant is named, so where it belongs is not known"
+        bench.learn(tenant_in=tried)
         return f"a token for {lifetime.total_seconds():.0f} s; the tenant is named {'nowhere' if tried == 'none' else f'in the {tried}'}"
-    raise first or Refused("POST /token: not tried")
+    raise FailedStep(
+        wrong[0], "Check JOINERY_HALO_AUTH_URL and JOINERY_HALO_TENANT: 500 is what a tenant that is not known or not named gets."
+    )
 
 
 def who_we_are(bench: Bench) -> str:
@@ -71,9 +68,7 @@ def resolve_names(bench: Bench) -> str:
     _look(bench, wrong, TICKET_TYPE, policy.ticket_type, f"[desk.tickets.{plan.kind}] ticket_type")
     _look(bench, wrong, TEAM, policy.team, f"[desk.tickets.{plan.kind}] team")
     client_id = _look(bench, wrong, CLIENT, desk.default_client, "[desk] default_client")
-    if client_id is None:
-        bench.missing.add(SITE.title)
-    else:
+    if client_id is not None:
         _look(bench, wrong, SITE, desk.default_site, "[desk] default_site", client_id=client_id)
     _look(bench, wrong, STATUS, desk.awaiting_status, "[desk] awaiting_status", title=AWAITING)
     _look(bench, wrong, STATUS, desk.closed_status, "[desk] closed_status", title=CLOSING)

@@ -22,6 +22,12 @@ def start_approval(bench: Bench) -> str:
     bench.approver_id = str(wire.id_of(user, "GET /Users"))
     order, ref = _ask(bench, 1)
     rows = _rows(bench, number, ref)
+    if not rows and (others := bench.approvals().rows(number, bench.client.deadline())):
+        counted = sorted({str(wire.number(row.get("actionnumber"))) for row in others})
+        raise FailedStep(
+            f"the round that action {ref.number} started counts as {', '.join(counted)}",
+            "Joinery knows a round by the action that started it, and cannot read approvals here: use no role with approval, and report it.",
+        )
     if not rows:
         remedy = "The process has to take one user whom its start names, and the application may need the right to start it."
         raise FailedStep(f"action {ref.number} started no round on ticket {number}", remedy)

@@ -24,9 +24,9 @@ from joinery.domain.policy import DeskPolicy
 from joinery.engine.ports import Clock
 from joinery.errors import JoineryError, OutcomeUnknown, Refused, TryLater
 
-#: Seconds before what could not be put back is tried again, and again; what the desk asks for counts up to a minute.
+#: Seconds before what could not be put back is tried again, and again; what the desk or our budget asks for counts up to five minutes.
 _TRIES = (2.0, 10.0)
-_AFTER_MAX = 60.0
+_AFTER_MAX = 300.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +42,12 @@ class ProbePlan:
     #: JOINERY_HALO_KEY_FIELD.
     key_field: str = "CFjoineryKey"
     #: Address of a test user, who is deactivated and reactivated.
-    user: str = ""
+    user: str = field(default="", repr=False)
     #: Address of a test agent, and the display name of a role that it does not have: it is given and taken away.
-    agent: str = ""
+    agent: str = field(default="", repr=False)
     role: str = ""
     #: Address of a user who may approve, and is asked.
-    approver: str = ""
+    approver: str = field(default="", repr=False)
     #: Has the approver answer on the ticket with this id: True to approve, False to reject. None: nobody answers, and the codes are not known.
     answer: Callable[[int, bool], None] | None = None
     #: Where the desk posts one change of the ticket; empty: no webhook is registered. Nothing needs to answer there.

@@ -96,9 +96,8 @@ def _restore_agent(bench: Bench, number: int, before: wire.Row) -> None:
 
     if not differs():
         return
-    # One member alone may not give back what is missing, so both are sent: the whole list says what goes.
     links = [{"id": guid, "name": name} for guid, name in wanted.items()]
-    row = {"id": number, "roles": links, "add_roles": links, "isdisabled": disabled is True, "isagentdetails": True}
+    row = {"id": number, "roles": links, "isdisabled": disabled is True, "isagentdetails": True}
     bench.client.post("/Agent", row, deadline=bench.client.deadline())
     if differs():
         raise Refused("its roles are not as they were: put them right by hand")

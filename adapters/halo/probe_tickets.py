@@ -115,7 +115,7 @@ def close_by_each_way(bench: Bench) -> str:
             raise FailedStep(f"ticket {number} closed by its status once, and not again", "Close it by hand, and look at its workflow.")
         bench.learn(close_by="status")
         return f"ticket {number} is closed by its status alone"
-    for name in _closing_outcomes(bench):
+    for name in dict.fromkeys(name for name in (bench.client.profile.close_outcome, *_closing_outcomes(bench)) if name):
         if _closes(bench, close_by="action", close_outcome=name):
             bench.learn(close_by="action", close_outcome=name)
             return f"ticket {number} is closed by an action with an outcome of its own"

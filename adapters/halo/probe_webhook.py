@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from adapters.halo import wire
 from adapters.halo.answers import NotThere
 from adapters.halo.names import STATUS
 from adapters.halo.probe_bench import Bench, FailedStep, SkippedStep
-from joinery.errors import Refused
+from joinery.errors import Refused, TryLater
 
 #: "Ticket Status Changed" in the catalogue of events, and its number where that does not say (Halo reference 8.1).
 _EVENTS, _CHANGED, _CHANGED_NUMBER = 64, "ticket status changed", 76
@@ -26,15 +27,24 @@ def catch_delivery(bench: Bench) -> str:
     if not bench.plan.webhook_url:
         raise SkippedStep("the plan names no address for a webhook", "Name one that the desk can post to; nothing needs to answer there.")
     name = f"Joinery probe {bench.key}"
-    with bench.putting_back("the webhook", lambda: _take_away(bench, name)):
-        row = {"name": name, "type": 0, "url": bench.plan.webhook_url, "method": 0, "content_type": "application/json"}
-        row |= {"authentication_type": 0, "active": True}
-        webhook = str(bench.client.post("/Webhook", row, deadline=bench.client.deadline())["id"])
+    made = [name]
+    with bench.putting_back("the webhook", lambda: _take_away(bench, made)):
+        try:
+            webhook = _register(bench, name)
+        except (TryLater, Refused):
+            made.clear()
+            raise
         subscription = {**_SUBSCRIPTION, "webhook_id": webhook, "eventno": _event(bench)}
         bench.client.post("/Notification", subscription, deadline=bench.client.deadline())
         _change_status(bench, number)
         body = _delivered(bench, webhook, number)
     return _judged(bench, body, number)
+
+
+def _register(bench: Bench, name: str) -> str:
+    row = {"name": name, "type": 0, "url": bench.plan.webhook_url, "method": 0, "content_type": "application/json"}
+    row |= {"authentication_type": 0, "active": True}
+    return str(bench.client.post("/Webhook", row, deadline=bench.client.deadline())["id"])
 
 
 def _event(bench: Bench) -> int:
@@ -103,13 +113,16 @@ def _leaves(body: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, An
         yield path, body
 
 
-def _take_away(bench: Bench, name: str) -> None:
-    """Also the one whose making brought no answer: its name is ours alone."""
-    rows = [row for row in wire.rows_of(bench.client.get("/Webhook"), "/Webhook") if wire.same(wire.text(row, "name"), name)]
-    for row in rows:
-        try:
-            bench.client.delete(f"/Webhook/{row['id']}", deadline=bench.client.deadline())
-        except NotThere:
-            continue
-    if any(wire.same(wire.text(row, "name"), name) for row in rows and wire.rows_of(bench.client.get("/Webhook"), "/Webhook")):
-        raise Refused(f"webhook {rows[0]['id']} is still there: remove it by hand")
+def _take_away(bench: Bench, names: list[str]) -> None:
+    """By their names, which are ours alone: the answer that made one may have been lost."""
+    for webhook in _named(bench, names):
+        with contextlib.suppress(NotThere):
+            bench.client.delete(f"/Webhook/{webhook}", deadline=bench.client.deadline())
+    if left := _named(bench, names):
+        raise Refused(f"webhook {left[0]} is still there: remove it by hand")
+
+
+def _named(bench: Bench, names: list[str]) -> list[str]:
+    """Ids of the webhooks with these names; nothing is asked where there are none."""
+    rows = wire.rows_of(bench.client.get("/Webhook"), "/Webhook") if names else []
+    return [str(row.get("id")) for row in rows if wire.text(row, "name") in names]

@@ -23,6 +23,8 @@ class Sandbox(Halo):
     def __init__(self, profile: TenantProfile | None = None, tenant: str = "", **switches: Any) -> None:
         #: What an answer to one of our reads becomes on its way: (path without /api, body) -> body.
         self.becomes: Callable[[str, Any], Any] = lambda path, body: body
+        #: The steps of the latest probe, as it told them.
+        self.told: list[ProbeStep] = []
         super().__init__(profile=profile, tenant=tenant, **switches)
         roles = {role["name"]: role["id"] for role in self.get("/Roles")}
         self.user = a_user(self, name="Test User", emailaddress=USER)
@@ -44,7 +46,8 @@ class Sandbox(Halo):
         return ProbePlan(**(everything | changes))
 
     def probe(self, **changes: Any) -> ProbeResult:
-        return run_probe(self.client, self.plan(**changes), clock=self.clock, pause=self.pause)
+        self.told = []
+        return run_probe(self.client, self.plan(**changes), clock=self.clock, pause=self.pause, tell=self.told.append)
 
     def faults(self, *rules: dict[str, Any]) -> None:
         """Rules that strike for ever, unless they say how often."""

@@ -63,8 +63,9 @@ def differs(profile: TenantProfile) -> dict[str, Any]:
 
 
 def test_in_a_halo_with_usual_habits_all_fifteen_steps_go_well_and_the_profile_is_the_default(probed: Any) -> None:
-    _, _, result = probed
+    halo, _, result = probed
     assert not_well(result) == {}
+    assert tuple(halo.told) == result.steps
     assert [one.number for one in result.steps] == list(range(1, 16))
     assert (result.profile, result.version) == (TenantProfile(), "2.250.1")
     assert result.suggested_lag.total_seconds() == 10
@@ -200,6 +201,12 @@ def test_the_member_that_an_import_has_filled_is_the_one_that_holds_a_manager(ma
     assert differs(halo.probe().profile) == {"manager_field": "other3"}
 
 
+def test_of_several_outcomes_that_close_the_one_that_the_profile_names_is_tried_first(made: Callable[..., Sandbox]) -> None:
+    halo = made(closes_by="outcome", profile=TenantProfile(close_outcome="Finis"))
+    halo.post("/Outcome", outcome="Finis", newstatus=9)
+    assert differs(halo.probe().profile) == {"close_by": "action", "close_outcome": "Finis"}
+
+
 def test_a_custom_field_that_the_profile_names_is_tried_before_halos_own_members(made: Callable[..., Sandbox]) -> None:
     halo = made(profile=TenantProfile(directory_field="CFentraId"))
     halo.post("/FieldInfo", name="CFentraId", label="Entra id")
@@ -214,6 +221,14 @@ def test_a_webhook_that_does_not_say_who_did_it_leaves_the_actors_as_they_were(m
     result = made(webhook_payload="keys").probe()
     assert (not_well(result), differs(result.profile), "actors" in result.measured) == ({}, {}, False)
     assert "who did it is not said" in step(result, 10).saw
+
+
+def test_what_is_posted_about_another_ticket_meanwhile_is_left_alone(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    another = {"entity_id": 999, "requestbody": '{"number": 1, "who": "joinery"}'}
+    halo.becomes = lambda path, body: {"events": [another, *body["events"]]} if path == "/WebhookEvent" else body
+    result = halo.probe()
+    assert (not_well(result), differs(result.profile)) == ({}, {})
 
 
 def test_other_names_in_what_a_webhook_posts_are_found(made: Callable[..., Sandbox]) -> None:

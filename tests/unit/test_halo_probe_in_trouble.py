@@ -84,6 +84,40 @@ def test_without_a_token_nothing_is_tried(made: Callable[..., Sandbox]) -> None:
     assert (result.profile, result.measured) == (client.profile, frozenset())
 
 
+@pytest.mark.parametrize("tenant", ["", "elsewhere"])
+def test_a_tenant_that_is_not_named_or_not_known_is_told_from_a_desk_that_is_down(made: Callable[..., Sandbox], tenant: str) -> None:
+    halo = made(tenant=tenant, tenant_in="query")
+    result = halo.probe()
+    assert not_well(result) == {2: "failed"} | dict.fromkeys(range(3, 16), "skipped")
+    assert (step(result, 2).saw, "JOINERY_HALO_TENANT" in step(result, 2).remedy) == ("POST /token: 500", True)
+
+
+def test_an_application_with_the_least_permissions_is_told_what_it_lacks(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    before = halo.world()
+    client = HaloClient(
+        "http://halo.test/api",
+        "http://halo.test/auth",
+        "joinery",
+        "local",
+        scope="edit:tickets edit:customers",
+        transport=httpx.MockTransport(halo._send),
+        clock=halo.clock,
+    )
+    result = run_probe(client, halo.plan(), clock=halo.clock, pause=halo.pause)
+    assert not_well(result) == {10: "failed", 11: "failed"}
+    assert (step(result, 10).saw, step(result, 11).saw) == ("POST /Webhook: 403", "POST /Agent: 403")
+    assert (halo.world(), result.left) == (before, ())
+
+
+def test_rounds_that_are_counted_in_another_way_are_noticed(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    halo.becomes = lambda path, body: [row | {"actionnumber": 100} for row in body] if path == "/TicketApproval" else body
+    result = halo.probe()
+    assert not_well(result) == {8: "failed", 9: "skipped"}
+    assert step(result, 8).saw == "the round that action 2 started counts as 100"
+
+
 @pytest.mark.parametrize(
     ("change", "states"),
     [
@@ -256,6 +290,15 @@ def test_a_ticket_whose_answer_was_lost_is_found_and_closed(made: Callable[..., 
     assert not_well(result) == {}
     assert "found after its answer was lost" in step(result, 5).saw
     assert (halo.world(), len(halo.get("/Tickets")["tickets"])) == (before, 1)
+
+
+def test_a_webhook_whose_making_brought_no_answer_is_removed(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    before = halo.world()
+    halo.faults({"match": {"method": "POST", "path": "/api/Webhook"}, "fault": "lost_response", "times": 1})
+    result = halo.probe()
+    assert not_well(result) == {10: "failed"}
+    assert (halo.world(), result.left) == (before, ())
 
 
 def test_a_ticket_that_nobody_saw_is_named_by_its_key(made: Callable[..., Sandbox]) -> None:
