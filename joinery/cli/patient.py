@@ -31,17 +31,18 @@ def patient_of(settings: Settings, stack: ExitStack) -> Patient:
     settings, clock = with_addresses(settings), SystemClock()
     policy, hearing = policy_of(settings), PlainHearing(clock)
     stack.callback(hearing.close)
-    directory, unknown_to_directory = _directory(settings, policy, clock, stack)
+    directory, writer, unknown_to_directory = _directory(settings, policy, clock, stack)
     desk, unknown_to_desk = _desk(settings, policy, clock, stack)
     return Patient(
         settings=settings,
         policy=policy,
         clock=clock,
         hearing=hearing,
-        missing=tuple(settings.missing()),
+        missing=tuple(settings.missing(writes=policy.cut_off.writes)),
         store=_store(settings, stack),
         queue=_queue(settings, clock, stack),
         directory=directory,
+        writer=writer,
         desk=desk,
         unknown_to_directory=unknown_to_directory,
         unknown_to_desk=unknown_to_desk,
@@ -52,26 +53,40 @@ def patient_of(settings: Settings, stack: ExitStack) -> Patient:
 
 def _directory(
     settings: Settings, policy: Policy, clock: Clock, stack: ExitStack
-) -> tuple[GraphAppReview | Side, Callable[[], list[Finding]]]:
+) -> tuple[GraphAppReview | Side, GraphAppReview | Side | None, Callable[[], list[Finding]]]:
+    """Our application that reads, the one that writes if that is another, and what asks for the names."""
     from adapters.graph.app_review import GraphAppReview
     from adapters.graph.directory import GraphDirectory
     from joinery.cli.online import unknown_to_directory
-    from wiring import graph_of
+    from wiring import graph_of, writer_of
 
     if side := _closed(settings, settings.graph_url, "GRAPH", "Use https://graph.microsoft.com, or --data of a `joinery up` that runs."):
-        return side, list
+        return side, side if settings.graph_write_credential else None, list
     _, tokens, client = graph_of(settings, clock)
     stack.callback(tokens.close)
     stack.callback(client.close)
-    review = GraphAppReview(
+    reader = GraphAppReview(
         client=client,
         tokens=tokens,
         client_id=settings.graph_client_id,
         certificate=settings.graph_certificate,
         certificate_password=settings.graph_certificate_password.reveal(),
     )
+    writer = None
+    if writing := writer_of(settings, clock):
+        write_tokens, write_client = writing
+        stack.callback(write_tokens.close)
+        stack.callback(write_client.close)
+        # What is to be read of it is read as whoever reads.
+        writer = GraphAppReview(
+            client=client,
+            tokens=write_tokens,
+            client_id=settings.graph_write_client_id,
+            certificate=settings.graph_write_certificate,
+            certificate_password=settings.graph_write_certificate_password.reveal(),
+        )
     directory, place = GraphDirectory(client, clock=clock), str(settings.policy)
-    return review, lambda: list(unknown_to_directory(directory, policy, place))
+    return reader, writer, lambda: list(unknown_to_directory(directory, policy, place))
 
 
 def _desk(settings: Settings, policy: Policy, clock: Clock, stack: ExitStack) -> tuple[HaloAppReview | Side, Callable[[], list[Finding]]]:

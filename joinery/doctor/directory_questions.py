@@ -9,8 +9,8 @@ from datetime import datetime
 
 from joinery.doctor.checkup import Found, failed, skipped, warning, well
 from joinery.doctor.judging import judge_end, judge_grants, judge_subscription
-from joinery.doctor.patient import Patient, Side
-from joinery.doctor.permissions import READS_ITS_OWN_END, needed_grants
+from joinery.doctor.patient import DirectoryApp, Patient, Side
+from joinery.doctor.permissions import GRANTS, READS_ITS_OWN_END, needed_to_read, needed_to_write
 from joinery.domain.moments import from_text
 from joinery.engine.health import SUBSCRIBED
 from joinery.errors import Refused, TryLater
@@ -46,7 +46,7 @@ def permissions(patient: Patient) -> Iterator[Found]:
             found.append(
                 failed(f"{what} cannot be read: {error}", "Run `sh infra/grant-graph.sh`, and wait for a token that has the grant.")
             )
-    granted, grants = app.granted(), needed_grants(patient.policy)
+    granted, grants = app.granted(), needed_to_read(patient.policy, writes_too=patient.writer is None)
     if granted is None:
         yield from found or [
             skipped("the token cannot be read, so what it may do is not known", "Compare by hand with infra/README.md, step 5.")
@@ -57,35 +57,53 @@ def permissions(patient: Patient) -> Iterator[Found]:
     yield from found or [well(f"exactly what is needed: {', '.join(one.name for one in grants)}")]
 
 
-def credentials(patient: Patient) -> Iterator[Found]:
-    """When what we sign in with ends."""
-    app, way = patient.directory, patient.settings.graph_credential
+def writer(patient: Patient) -> Iterator[Found]:
+    """Whether the identity that writes is let in, and what it may do."""
+    app, grants = patient.writer, needed_to_write(patient.policy)
+    if app is None:
+        who = "the identity that reads" if grants else "nobody"
+        yield well(f"{who} writes to the directory: {', '.join(one.name for one in grants) or 'this policy asks for nothing'}")
+        return
     if isinstance(app, Side):
         yield skipped(app.why, app.remedy)
         return
-    now = patient.clock.now()
+    granted = app.granted()
+    if granted is None:
+        yield skipped("the token cannot be read, so what it may do is not known", "Compare by hand with infra/README.md, step 5.")
+        return
+    found = list(judge_grants(granted, grants, spare=[one.name for one in GRANTS if one.writes]))
+    yield from found or [well(f"exactly what is needed: {', '.join(one.name for one in grants) or 'nothing'}")]
+
+
+def credentials(patient: Patient) -> Iterator[Found]:
+    """When what we sign in with ends, as whoever reads and as whoever writes."""
+    settings = patient.settings
+    yield _end("Graph", patient.directory, settings.graph_credential, settings.graph_client_secret.reveal(), patient.clock.now())
+    if patient.writer is not None:
+        way, secret = settings.graph_write_credential, settings.graph_write_client_secret.reveal()
+        yield _end("Graph as whoever writes", patient.writer, way, secret, patient.clock.now())
+
+
+def _end(whom: str, app: DirectoryApp | Side, way: str, secret: str, now: datetime) -> Found:
+    """When what one application signs in with ends."""
+    if isinstance(app, Side):
+        return skipped(app.why, app.remedy)
     if way == "managed-identity":
-        yield well("a managed identity: there is nothing that ends")
-    elif way == "certificate":
-        remedy = "Add the next certificate to the application in Entra, then put its file where JOINERY_GRAPH_CERTIFICATE names it."
-        yield judge_end("the certificate of the sign-in to Graph", app.certificate_end(), now, remedy)
-    else:
-        yield _secret(patient, now)
-
-
-def _secret(patient: Patient, now: datetime) -> Found:
-    assert not isinstance(patient.directory, Side)
+        return well(f"{whom}: a managed identity, of which nothing ends")
+    if way == "certificate":
+        remedy = "Add the next certificate to the application in Entra, then put its file where the setting names it."
+        return judge_end(f"the certificate of the sign-in to {whom}", app.certificate_end(), now, remedy)
     try:
-        ends_at = patient.directory.secret_ends(patient.settings.graph_client_secret.reveal())
+        ends_at = app.secret_ends(secret)
     except Refused:
         remedy = (
             "Note the end date where you note others; or grant Application.Read.All, or sign in with a managed identity or a certificate."
         )
-        return skipped("Graph does not let us read when the client secret ends", remedy)
+        return skipped(f"Graph does not let us read when the client secret of the sign-in to {whom} ends", remedy)
     if ends_at is None:
-        return warning("the application in Entra shows no client secret, and we sign in with one", "Look at Certificates & secrets there.")
-    remedy = "Make the next secret in Entra (Certificates & secrets), set JOINERY_GRAPH_CLIENT_SECRET, and remove the old one a day later."
-    return judge_end("the client secret of the sign-in to Graph", ends_at, now, remedy)
+        return warning(f"the application in Entra shows no client secret for {whom}", "Look at Certificates & secrets there.")
+    remedy = "Make the next secret in Entra (Certificates & secrets), set it, and remove the old one a day later."
+    return judge_end(f"the client secret of the sign-in to {whom}", ends_at, now, remedy)
 
 
 def names(patient: Patient) -> Iterator[Found]:

@@ -55,14 +55,21 @@ def judge_end(what: str, ends_at: datetime, now: datetime, remedy: str) -> Found
     return well(said)
 
 
-def judge_grants(granted: frozenset[str], grants: Iterable[Grant], *, tolerates: Iterable[str] = ()) -> Iterator[Found]:
-    """What a token of ours may do, against what it has to: each permission too few and too many is one finding."""
+def judge_grants(
+    granted: frozenset[str], grants: Iterable[Grant], *, tolerates: Iterable[str] = (), spare: Iterable[str] = ()
+) -> Iterator[Found]:
+    """What a token of ours may do, against what it has to: each permission too few and too many is one finding.
+
+    ``tolerates`` is not looked at; ``spare`` is what another policy would need, and only a warning.
+    """
     needed = {one.name: one for one in grants}
     for grant in needed.values():
         if grant.name not in granted:
             yield failed(f"{grant.name} is not granted, and it is needed for {grant.purpose}", grant.remedy)
     for name in sorted(granted - needed.keys() - frozenset(tolerates)):
-        if name in TOLERATED:
+        if name in spare:
+            yield warning(f"{name} is granted, and this policy does not need it", "Take it away until a policy does.")
+        elif name in TOLERATED:
             yield warning(f"{name} is granted: {TOLERATED[name]}", "Take it away, if your tenant does without.")
         else:
             why = f": {DANGERS[name]}" if name in DANGERS else ""

@@ -112,6 +112,8 @@ class Patient:
     store: StateStore | Side
     queue: MessageQueue | Side
     directory: DirectoryApp | Side
+    #: The application that writes to the directory, where that is another one.
+    writer: DirectoryApp | Side | None = None
     desk: DeskApp | Side
     #: Names of the policy that a side does not know.
     unknown_to_directory: Callable[[], list[Finding]]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from joinery.domain.policy import OnRefused, Policy
 
 _GRANT = "Run `sh infra/grant-graph.sh`; a managed identity's token may lack a new grant for a day."
+_GRANT_WRITES = (
+    "Run `sh infra/grant-graph.sh --writes`, or --remove-members where the identity that reads also writes; or let the policy ask for less."
+)
 
 
 def _always(policy: Policy) -> bool:
@@ -15,7 +18,11 @@ def _always(policy: Policy) -> bool:
 
 
 def _ends_memberships(policy: Policy) -> bool:
-    return any(rule.on_refused is OnRefused.REMOVE for rule in policy.roles.values())
+    return policy.cut_off.remove_from_groups or any(rule.on_refused is OnRefused.REMOVE for rule in policy.roles.values())
+
+
+def _ends_sessions(policy: Policy) -> bool:
+    return policy.cut_off.revoke_sessions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +34,15 @@ class Grant:
     role_id: str
     purpose: str
     needed: Callable[[Policy], bool] = _always
-    remedy: str = _GRANT
+    #: It belongs to the identity that writes, where there is one.
+    writes: bool = False
+
+    @property
+    def remedy(self) -> str:
+        """How it is granted."""
+        return _GRANT_WRITES if self.writes else _GRANT
 
 
-#: Of the identity that reads.
 GRANTS = (
     Grant(
         name="User.Read.All",
@@ -45,9 +57,16 @@ GRANTS = (
     Grant(
         name="GroupMember.ReadWrite.All",
         role_id="dbaae8cf-10b5-4b86-a4a1-f871c94c6695",
-        purpose='ending memberships, which a role with on_refused = "remove" asks for',
+        purpose='ending memberships, which on_refused = "remove" or remove_from_groups asks for',
         needed=_ends_memberships,
-        remedy='Run `sh infra/grant-graph.sh --remove-members`, or let the policy say on_refused = "report".',
+        writes=True,
+    ),
+    Grant(
+        name="User.RevokeSessions.All",
+        role_id="77f3a031-c388-4f99-b373-dc68676a979e",
+        purpose="ending sessions, which revoke_sessions asks for",
+        needed=_ends_sessions,
+        writes=True,
     ),
 )
 
@@ -77,6 +96,11 @@ DESK_SCOPES = {
 }
 
 
-def needed_grants(policy: Policy) -> tuple[Grant, ...]:
-    """What this policy asks for."""
-    return tuple(one for one in GRANTS if one.needed(policy))
+def needed_to_read(policy: Policy, *, writes_too: bool) -> tuple[Grant, ...]:
+    """What this policy asks of the identity that reads; ``writes_too`` where there is none of its own for writing."""
+    return tuple(one for one in GRANTS if one.needed(policy) and (writes_too or not one.writes))
+
+
+def needed_to_write(policy: Policy) -> tuple[Grant, ...]:
+    """What this policy asks of the identity that writes."""
+    return tuple(one for one in GRANTS if one.needed(policy) and one.writes)

@@ -14,6 +14,7 @@ QUESTIONS = (
     Question(name="clock", ask=own_questions.clock),
     Question(name="graph", ask=directory_questions.reachable),
     Question(name="graph-permissions", ask=directory_questions.permissions, needs=("graph",)),
+    Question(name="graph-writer", ask=directory_questions.writer),
     Question(name="graph-credentials", ask=directory_questions.credentials, needs=("graph",)),
     Question(name="graph-names", ask=directory_questions.names, needs=("graph",)),
     Question(name="subscriptions", ask=directory_questions.subscriptions, needs=("store",)),

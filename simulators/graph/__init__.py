@@ -75,7 +75,7 @@ class PretendGraph:
             directory.purge_expired()
 
         certificates = Certificates(state)
-        tokens = Tokens(seal, frozenset({tenant.lower(), tenant_id}), certificates, roles=lambda: switches.app_roles)
+        tokens = Tokens(seal, frozenset({tenant.lower(), tenant_id}), certificates, roles=switches.roles_of)
         objects = Objects(directory, renderer, tenant_id=tenant_id, tenant=tenant)
         app = GraphApp(
             state,

@@ -24,7 +24,7 @@ from simulators.graph.errors import GraphError, bad_request
 from simulators.graph.identities import Certificates, discovery, machine_token
 from simulators.graph.routing import Route, find_route, lower_names, route, split_path, split_query
 from simulators.graph.subscriptions import Subscriptions, lifecycle_event
-from simulators.graph.tokens import Tokens
+from simulators.graph.tokens import WRITER_ID, Tokens
 from simulators.graph.wire import Reply, Request
 from simulators.state import StateFile
 
@@ -59,6 +59,12 @@ class Switches:
     subscription_quota: int = 100
     #: Application permissions that the next tokens carry. Only reading the application itself is refused without one.
     app_roles: tuple[str, ...] = ("User.Read.All", "Group.Read.All")
+    #: Those of the application that writes.
+    writer_roles: tuple[str, ...] = ("GroupMember.ReadWrite.All", "User.RevokeSessions.All")
+
+    def roles_of(self, client: str) -> tuple[str, ...]:
+        """Application permissions of a client id."""
+        return self.writer_roles if client == WRITER_ID else self.app_roles
 
     def change(self, raw: object) -> None:
         """Set some of them. Raises ValueError with a sentence and changes none if one is not understood."""

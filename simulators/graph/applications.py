@@ -2,13 +2,13 @@
 
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from simulators.clock import SimClock, write_instant
 from simulators.graph.errors import bad_request, denied, not_found
-from simulators.graph.tokens import CLIENT_ID, CLIENT_SECRET
+from simulators.graph.tokens import CLIENT_ID, CLIENT_SECRET, WRITER_ID
 from simulators.graph.wire import Reply, Request
-from simulators.state import StateFile
+from simulators.state import Document, StateFile
 
 #: What lets an application read applications, its own too ("application-get"); the first is the least.
 READERS = frozenset(
@@ -20,24 +20,15 @@ _KIND = "application"
 
 
 class Applications:
-    """The application `local` and its client secret."""
+    """Our applications, the one that reads and the one that writes, and their client secrets."""
 
     def __init__(self, state: StateFile, clock: SimClock, roles_of: Callable[[str], frozenset[str]]) -> None:
         self._state = state
         self._roles_of = roles_of
-        if state.get(_KIND, CLIENT_ID) is None:
-            with state.transaction():
-                made, ends = clock.now(), clock.now() + _SECRET_LASTS
-                secret = {
-                    "displayName": "Joinery",
-                    "endDateTime": write_instant(ends),
-                    "hint": CLIENT_SECRET[:3],
-                    "keyId": str(uuid.uuid4()),
-                    "secretText": None,
-                    "startDateTime": write_instant(made),
-                }
-                application = {"id": str(uuid.uuid4()), "appId": CLIENT_ID, "displayName": "Joinery", "passwordCredentials": [secret]}
-                state.put(_KIND, CLIENT_ID, application)
+        with state.transaction():
+            for client in (CLIENT_ID, WRITER_ID):
+                if state.get(_KIND, client) is None:
+                    state.put(_KIND, client, _application(client, clock.now()))
 
     def read(self, request: Request) -> Reply:
         """GET /applications(appId='{client id}'), with or without $select."""
@@ -52,3 +43,15 @@ class Applications:
             raise bad_request(f"Could not find a property named '{unknown[0]}' on type 'microsoft.graph.application'.")
         context = f"{request.base}/$metadata#applications/$entity"
         return Reply(body={"@odata.context": context, **{one: found[one] for one in chosen}})
+
+
+def _application(client: str, made: datetime) -> Document:
+    secret = {
+        "displayName": "Joinery",
+        "endDateTime": write_instant(made + _SECRET_LASTS),
+        "hint": CLIENT_SECRET[:3],
+        "keyId": str(uuid.uuid4()),
+        "secretText": None,
+        "startDateTime": write_instant(made),
+    }
+    return {"id": str(uuid.uuid4()), "appId": client, "displayName": "Joinery", "passwordCredentials": [secret]}

@@ -13,7 +13,7 @@ from simulators.graph.identities import ASSERTION_TYPE, Certificates
 from simulators.graph.wire import Reply, Seal
 
 CLIENT_ID = "local"
-#: Another application of the same tenant, for what writes; its secret is the same. What either may do is not looked at.
+#: Another application of the same tenant, for what writes; its secret is the same. What either may do is in its tokens, and hardly looked at.
 WRITER_ID = "local-writer"
 CLIENT_SECRET = "local"
 #: Seconds.
@@ -31,7 +31,7 @@ class Tokens:
         tenants: frozenset[str],
         certificates: Certificates,
         *,
-        roles: Callable[[], Sequence[str]],
+        roles: Callable[[str], Sequence[str]],
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
@@ -63,7 +63,7 @@ class Tokens:
 
     def issue(self, client: str) -> tuple[str, int]:
         """A token for somebody who is known, and its life in seconds. It has three parts, as a JWT has, and the claim ``roles``."""
-        claims = {"client": client, "expires": self._wall() + LIFE, "n": secrets.token_hex(4), "roles": list(self._roles())}
+        claims = {"client": client, "expires": self._wall() + LIFE, "n": secrets.token_hex(4), "roles": list(self._roles(client))}
         return f"{_HEADER}.{self._seal.write('token', claims)}", LIFE
 
     def roles_of(self, authorization: str) -> frozenset[str]:

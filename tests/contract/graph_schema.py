@@ -38,6 +38,7 @@ TYPES = (
     (r"/groups(/delta|/[^/]+)?", "group"),
     (r"/directory/deletedItems/[^/]+|/directoryObjects/getByIds", "directoryObject"),
     (r"/subscriptions(/[^/]+)?", "subscription"),
+    (r"/applications\(appId='[^/']+'\)", "application"),
 )
 
 

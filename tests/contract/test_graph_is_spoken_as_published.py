@@ -12,6 +12,7 @@ import httpx
 import pytest
 from graph_schema import PLACE, Call, Recorder, Schema
 
+from adapters.graph.app_review import GraphAppReview
 from adapters.graph.client import GraphClient
 from adapters.graph.directory import GraphDirectory
 from adapters.graph.subscriptions import GraphSubscriptions
@@ -135,6 +136,21 @@ def test_every_read_and_write_of_the_directory_and_its_reply_are_as_published(wo
         "GET /groups/{id}",
         "DELETE /groups/{id}/members/{id}/$ref",
     }, "the adapter makes another call: let it be made above too"
+
+
+def test_every_look_at_our_own_application_and_its_reply_are_as_published(world: World, schema: Schema) -> None:
+    world.graph.switches.change({"app_roles": ["Application.Read.All"]})
+    seen, person = httpx.WSGITransport(app=world.recorder), world.person("ann")
+    credentials = {"client_id": "local", "client_secret": "local", "scope": f"{BASE}/.default"}
+    tokens = ClientCredentials(authority=BASE, tenant="local", transport=seen, **credentials)
+    review = GraphAppReview(client=GraphClient(f"{BASE}/v1.0", tokens, transport=seen), tokens=tokens, client_id="local")
+    review.read_people()
+    review.read_groups()
+    assert review.granted() == {"Application.Read.All"} and review.secret_ends("local") is not None and person
+    assert review.subscriptions("https://joinery.test/api/notifications") == {}
+    assert [what for call in world.recorder.calls for what in schema.wrong(call)] == []
+    calls = {call.route for call in world.recorder.calls}
+    assert calls == {"GET /users", "GET /groups", "GET /applications(appId='local')", "GET /subscriptions"}
 
 
 @pytest.mark.servers

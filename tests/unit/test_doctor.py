@@ -27,7 +27,7 @@ from joinery.doctor.checkup import Check, Question, State, examine
 from joinery.doctor.patient import Patient, Side
 from joinery.doctor.questions import QUESTIONS
 from joinery.domain.moments import to_text
-from joinery.domain.policy import Policy
+from joinery.domain.policy import CutOffPolicy, Policy
 from joinery.engine.coverage import Trouble, TroubleBook
 from joinery.engine.health import SUBSCRIBED
 from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore
@@ -110,8 +110,16 @@ class Company:
             for row in state.all("subscription"):
                 state.delete("subscription", row["id"])
 
-    def may(self, *roles: str) -> None:
-        self.graph.switches.change({"app_roles": list(roles)})
+    def may(self, *roles: str, switch: str = "app_roles") -> None:
+        self.graph.switches.change({switch: list(roles)})
+
+    def writer(self, secret: str = "local") -> GraphAppReview:
+        """The application that writes, as the command puts it together: what is read of it is read as whoever reads."""
+        credentials = {"client_id": "local-writer", "client_secret": secret, "scope": f"{GRAPH}/.default"}
+        tokens = ClientCredentials(authority=GRAPH, tenant="local", transport=self.transport, clock=self.clock, **credentials)
+        reader = self.patient().directory
+        assert isinstance(reader, GraphAppReview)
+        return replace(reader, tokens=tokens, client_id="local-writer")
 
     def switch(self, **switches: Any) -> None:
         httpx.Client(base_url=HALO, transport=self.transport).put("/_switches", json=switches).raise_for_status()
@@ -221,6 +229,40 @@ def test_a_wrong_secret_fails_once_and_what_needs_it_is_skipped(company: Company
     assert checks["graph"].state is State.FAILED and "7000215" in checks["graph"].cause
     assert {name for name, one in checks.items() if "needs graph" in one.cause} == {"graph-permissions", "graph-credentials", "graph-names"}
     assert checks["halo-names"].state is State.WELL
+
+
+@pytest.mark.parametrize(
+    ("roles", "state", "words"),
+    [
+        (("GroupMember.ReadWrite.All", "User.RevokeSessions.All"), State.WELL, "exactly"),
+        (("GroupMember.ReadWrite.All",), State.FAILED, "User.RevokeSessions.All is not granted"),
+        (("GroupMember.ReadWrite.All", "User.RevokeSessions.All", "User.Read.All"), State.FAILED, "User.Read.All is granted, and nothing"),
+    ],
+)
+def test_the_identity_that_writes_may_do_that_and_nothing_else(company: Company, roles: tuple[str, ...], state: State, words: str) -> None:
+    company.policy = replace(company.policy, cut_off=CutOffPolicy(revoke_sessions=True, remove_from_groups=True))
+    company.may(*roles, switch="writer_roles")
+    found = company.only("graph-writer", writer=company.writer())
+    assert found[0] is state and words in found[1]
+    # Whoever reads needs nothing of it then.
+    assert company.only("graph-permissions", writer=company.writer())[0] is State.WELL
+    assert {state for state, _ in company.found("graph-permissions")} == {State.FAILED}
+
+
+def test_what_the_identity_that_writes_may_do_for_another_policy_is_a_warning(company: Company) -> None:
+    company.policy = replace(company.policy, cut_off=CutOffPolicy(revoke_sessions=True))
+    state, cause = company.only("graph-writer", writer=company.writer())
+    assert state is State.WARNING and cause.startswith("GroupMember.ReadWrite.All is granted")
+    assert company.only("graph-writer", writer=company.writer(secret="other"))[0] is State.FAILED
+
+
+def test_the_secret_of_the_identity_that_writes_ends_too(company: Company) -> None:
+    company.may("User.Read.All", "Group.Read.All", "Application.Read.All")
+    company.clock.set(company.clock.now() + timedelta(days=725))
+    secret = type(Settings().graph_write_client_secret)("local")
+    settings = replace(Settings(), graph_write_credential="secret", graph_write_client_secret=secret)
+    found = company.found("graph-credentials", writer=company.writer(), settings=settings)
+    assert [state for state, _ in found] == [State.FAILED, State.FAILED] and "as whoever writes" in found[1][1]
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,15 @@ import pytest
 
 from joinery.doctor.checkup import State
 from joinery.doctor.judging import judge_end, judge_grants, judge_scopes, judge_skew, judge_subscription, skew
-from joinery.doctor.permissions import DESK_SCOPES, GRANTS, needed_grants
-from joinery.domain.policy import OnRefused, Policy, RolePolicy
+from joinery.doctor.permissions import DESK_SCOPES, GRANTS, needed_to_read, needed_to_write
+from joinery.domain.policy import CutOffPolicy, OnRefused, Policy, RolePolicy
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 23, 9, 0, 0, tzinfo=UTC)
 READS = frozenset({"User.Read.All", "Group.Read.All"})
 REMOVING = replace(Policy(), roles={"G": RolePolicy(role="R", on_refused=OnRefused.REMOVE)})
+SIGNING_OUT = replace(Policy(), cut_off=CutOffPolicy(revoke_sessions=True))
+CUTTING_OFF = replace(Policy(), cut_off=CutOffPolicy(revoke_sessions=True, remove_from_groups=True))
 
 
 @pytest.mark.parametrize(
@@ -93,14 +95,14 @@ def test_what_ends_is_planned_at_sixty_days_renewed_at_thirty_and_fails_at_seven
     ],
 )
 def test_each_permission_too_few_or_too_many_is_named(granted: set[str], policy: Policy, found: list[tuple[State, str]]) -> None:
-    judged = list(judge_grants(frozenset(granted), needed_grants(policy)))
+    judged = list(judge_grants(frozenset(granted), needed_to_read(policy, writes_too=True)))
     assert [one.state for one in judged] == [state for state, _ in found]
     assert all(words in one.cause for one, (_, words) in zip(judged, found, strict=True)), judged
     assert all(one.remedy for one in judged)
 
 
 def test_a_tolerated_permission_is_neither_missed_nor_too_many() -> None:
-    grants = needed_grants(Policy())
+    grants = needed_to_read(Policy(), writes_too=True)
     assert list(judge_grants(READS | {"Application.Read.All"}, grants, tolerates=["Application.Read.All"])) == []
     assert [one.state for one in judge_grants(READS | {"Application.Read.All"}, grants)] == [State.FAILED]
 
@@ -146,10 +148,26 @@ def _first_cells(page: str) -> Iterator[str]:
             yield found[1]
 
 
+@pytest.mark.parametrize(
+    ("policy", "reads", "writes"),
+    [
+        (Policy(), READS, set()),
+        (REMOVING, READS, {"GroupMember.ReadWrite.All"}),
+        (SIGNING_OUT, READS, {"User.RevokeSessions.All"}),
+        (CUTTING_OFF, READS, {"GroupMember.ReadWrite.All", "User.RevokeSessions.All"}),
+    ],
+)
+def test_whoever_reads_needs_nothing_that_writes_where_another_identity_does(policy: Policy, reads: set[str], writes: set[str]) -> None:
+    assert {one.name for one in needed_to_read(policy, writes_too=False)} == reads
+    assert {one.name for one in needed_to_read(policy, writes_too=True)} == reads | writes
+    assert {one.name for one in needed_to_write(policy)} == writes
+
+
 def test_the_script_grants_what_is_needed_and_no_more() -> None:
-    always = {(one.name, one.role_id) for one in needed_grants(Policy())}
-    assert _granted_by_the_script("grants") == always
-    assert _granted_by_the_script("members") == {(one.name, one.role_id) for one in needed_grants(REMOVING)} - always
+    assert _granted_by_the_script("grants") == {(one.name, one.role_id) for one in needed_to_read(CUTTING_OFF, writes_too=False)}
+    # --remove-members gives the first to the identity that reads, --writes gives both to the one that writes.
+    assert _granted_by_the_script("members") == {(one.name, one.role_id) for one in needed_to_write(REMOVING)}
+    assert _granted_by_the_script("sessions") == {(one.name, one.role_id) for one in needed_to_write(SIGNING_OUT)}
 
 
 @pytest.mark.parametrize("page", ["infra/README.md", "docs/edges/graph.md"])
