@@ -22,7 +22,7 @@ from joinery.doctor.checkup import State
 from joinery.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from adapters.halo.probe import ProbePlan, ProbeResult
+    from adapters.halo.probe import ProbePlan, ProbeResult, ProbeStep
     from joinery.settings import Settings
 
 #: Columns in front of what a step saw.
@@ -65,7 +65,7 @@ def run_halo_probe(order: ProbeOrder, *, data: str | None, policy: str | None, y
         client = halo_of(settings, clock, None)
         stack.callback(client.close)
         try:
-            result = run_probe(client, plan, clock=clock, pause=time.sleep)
+            result = run_probe(client, plan, clock=clock, pause=time.sleep, tell=None if as_json else _say_step)
         except KeyboardInterrupt as stopped:
             # What was made has been put back by now; what could not be stands in the notes.
             left = getattr(stopped, "__notes__", [])
@@ -75,7 +75,7 @@ def run_halo_probe(order: ProbeOrder, *, data: str | None, policy: str | None, y
     if as_json:
         say(json.dumps(_document(result), indent=2, ensure_ascii=False))
     else:
-        for line in _lines(result):
+        for line in _ending(result):
             say(line)
     if order.profile:
         write_profile(Path(order.profile), result)
@@ -144,11 +144,16 @@ def _told(settings: Settings, order: ProbeOrder) -> Iterator[str]:
     yield "Everything but the ticket is put back. docs/edges/halo.md tells of each step."
 
 
-def _lines(result: ProbeResult) -> Iterator[str]:
-    for step in result.steps:
-        first, *rest = wrapped(step.saw if step.state == "well" else f"{step.state}: {step.saw}", _INDENT)
-        yield f"{mark(State(step.state))} {step.number:>2} {step.name:<{_INDENT - 6}} {first}"
-        yield from (" " * _INDENT + line for line in (*rest, *(wrapped(step.remedy, _INDENT, "  → ", "    ") if step.remedy else ())))
+def _say_step(step: ProbeStep) -> None:
+    """A step as soon as it is over: a probe takes a minute or two."""
+    first, *rest = wrapped(step.saw if step.state == "well" else f"{step.state}: {step.saw}", _INDENT)
+    say(f"{mark(State(step.state))} {step.number:>2} {step.name:<{_INDENT - 6}} {first}")
+    for line in (*rest, *(wrapped(step.remedy, _INDENT, "  → ", "    ") if step.remedy else ())):
+        say(" " * _INDENT + line)
+
+
+def _ending(result: ProbeResult) -> Iterator[str]:
+    """What stands behind the steps."""
     yield ""
     for left in result.left:
         yield f"Not put back: {left}"
