@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from joinery.domain.policy import BreakerPolicy, Policy, Ring, RolePolicy, WorkflowPolicy
+from joinery.domain.policy import BreakerPolicy, CutOffPolicy, Policy, Ring, RolePolicy, WorkflowPolicy
 from joinery.testing import everyone
 from tests.simulation.answering import brisk
-from tests.simulation.theme import PILOT, URGENT, Rules
+from tests.simulation.cutting import ALUMNI
+from tests.simulation.story import GROUPS
+from tests.simulation.theme import PILOT, PROBLEMS, URGENT, Rules
 
 
-def policy_of(rules: Rules) -> Policy:
-    """The file."""
+def policy_of(rules: Rules, *, cut_off: bool = False) -> Policy:
+    """The file. Groups that rules name are kept: who is in them is HR's story, and ours to read."""
     policy = brisk(everyone())
+    if cut_off:
+        keep = (*GROUPS, PILOT, PROBLEMS, URGENT, ALUMNI)
+        policy = replace(policy, cut_off=CutOffPolicy(revoke_sessions=True, remove_from_groups=True, keep_groups=keep))
     ring = Ring(rules.ring)
     narrow = WorkflowPolicy(ring=ring, pilot_group=PILOT if ring is Ring.PILOT else "", departments=rules.departments)
     limits = rules.limits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.simulation.faults import plan
 from tests.simulation.oracle import judge
@@ -12,6 +12,9 @@ from tests.simulation.story import invent
 from tests.simulation.theme import dress
 from tests.simulation.verdict import Verdict
 from tests.simulation.world import Simulation, Storm
+
+#: In such a share of the histories leavers are cut off in the directory.
+_CUT_OFF = 0.3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,8 @@ def history_of(seed: int, people: int | None = None) -> History:
     count, tales, troubles = rng.randint(8, 15), rng.getrandbits(64), rng.getrandbits(64)
     told = invent(random.Random(tales), people or count)
     story, theme = dress(random.Random(rng.getrandbits(64)), told)
+    # By a chance of its own: the story stays as it is.
+    theme = replace(theme, cut_off=random.Random(f"cut off {seed}").random() < _CUT_OFF)
     return History(seed=seed, story=story, faults=plan(random.Random(troubles), story), theme=theme, people=people or count)
 
 

@@ -8,6 +8,7 @@ from joinery.domain.person import Person
 from joinery.engine.intake import Hint
 from joinery.engine.memory_directory import MemoryDirectory
 from tests.simulation import faults as f
+from tests.simulation.cutting import welcome
 from tests.simulation.story import HOUR, MANAGERS, Act, Character
 
 if TYPE_CHECKING:
@@ -45,14 +46,15 @@ class News:
         for group in groups:
             self.notify(Hint(genuine=True, about="group", id=f"g-{group}".lower(), members=(character.id,)))
 
-    @staticmethod
-    def apply(directory: MemoryDirectory, identity: str, act: Act) -> None:
+    def apply(self, directory: MemoryDirectory, identity: str, act: Act) -> None:
         """One act, in one replica."""
         match act.what:
             case "create":
                 directory.put(Person(id=identity, **dict(act.fields)))
                 for group in filter(None, act.group.split(",")):
                     directory.add_member(f"g-{group}".lower(), identity)
+                if self._simulation.theme.cut_off:
+                    welcome(directory, identity)
             case "change":
                 directory.change(identity, **dict(act.fields))
             case "enter":

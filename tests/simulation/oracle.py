@@ -15,6 +15,7 @@ from joinery.domain.person import Person
 from tests.simulation import faults as f
 from tests.simulation.expected import ALONE, Stand, is_left_alone, possible_ends, stretches
 from tests.simulation.journals import Memory, broken_chain, memory_of, moment
+from tests.simulation.oracle_cut_off import cut_off
 from tests.simulation.oracle_desk import judge_desk
 from tests.simulation.oracle_guards import guarded, left_over
 from tests.simulation.oracle_late import found_and_marked
@@ -125,6 +126,7 @@ def _judge_person(outcome: Outcome, character: Character, verdict: Verdict, expl
         _judge_run(outcome, identity, memory, run, verdict, explained)
     judge_desk(outcome, character, memory, verdict)
     verdict.take(guarded(outcome, character, memory, ends))
+    verdict.take(cut_off(outcome, character, memory))
 
 
 def _flaps_are_doubted(outcome: Outcome, identity: str, memory: Memory, verdict: Verdict) -> None:

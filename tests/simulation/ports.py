@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import Simulation
 
 _STORE = ("read", "commit", "scan", "put_index", "delete_index", "list_index", "read_shared", "replace_shared")
-_DIRECTORY = ("look", "resolve_groups", "people_delta", "groups_delta", "people_in", "people_among", "reports_of")
+_CUT_OFF = ("groups_of", "sessions_valid_from", "remove_member", "revoke_sessions")
+_DIRECTORY = ("look", "resolve_groups", "people_delta", "groups_delta", "people_in", "people_among", "reports_of", *_CUT_OFF)
 
 
 class ProcessClock:
@@ -163,6 +164,8 @@ class Directory:
     def __getattr__(self, name: str) -> Any:
         simulation = self._simulation
         fresh, late = getattr(simulation.fresh, name), getattr(simulation.late, name)
+        if name in ("remove_member", "revoke_sessions"):
+            return getattr(simulation.cutting, name)
         # A link belongs to the replica that gave it.
         linked = name.endswith("_delta")
 

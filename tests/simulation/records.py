@@ -8,6 +8,7 @@ from typing import Any
 from joinery.app import App
 from joinery.engine.memory_desk import MemoryServiceDesk
 from tests.simulation.answering import Said
+from tests.simulation.cutting import Touch
 from tests.simulation.faults import Fault
 from tests.simulation.operating import Word
 from tests.simulation.ports import Landing
@@ -65,6 +66,7 @@ class Outcome:
     booted: list[tuple[float, str, int]] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
+    touches: list[Touch] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     #: What the oracle works out once for everybody.
     worked_out: dict[str, list[float]] = field(default_factory=dict)

@@ -148,3 +148,26 @@ def test_a_late_twin_is_forgiven_only_where_it_is_marked(outcome: Outcome) -> No
     outcome.desk.tickets.append(replace(ticket, id="9999"))
     outcome.landings.append(Landing(at=landed, asks="OpenTicket", key=ticket.key, person="", id="9999", late=True))
     assert "was not marked" in complaints(outcome).duplicated[0]
+
+
+# --- what is cut off in the directory ---
+
+
+def test_leavers_are_cut_off_in_some_histories_and_the_oracle_is_content(sound: Outcome) -> None:
+    assert sound.history.theme.cut_off and judge(sound).good
+    assert {bool(touch.group) for touch in sound.touches} == {True, False}
+
+
+def test_the_oracle_misses_what_was_not_cut_off_and_what_was_cut_off_and_kept(sound: Outcome) -> None:
+    for kept in (True, False):
+        left_out = replace(sound, touches=[touch for touch in sound.touches if bool(touch.group) is kept])
+        assert any("nobody ended them" in one or "were not" in one for one in complaints(left_out).sentences)
+    moved = replace(sound, touches=[*sound.touches, replace(sound.touches[0], group="Licences")])
+    assert any("which is not ours to do" in one for one in complaints(moved).sentences)
+
+
+def test_the_oracle_sees_somebody_cut_off_who_was_not_disabled_or_where_policy_says_nothing(sound: Outcome) -> None:
+    before = replace(sound, touches=[*sound.touches, replace(sound.touches[0], at=1.0)])
+    assert any("was not disabled then" in one for one in complaints(before).sentences)
+    silent = replace(sound, history=replace(sound.history, theme=replace(sound.history.theme, cut_off=False)))
+    assert any("policy does not say so" in one for one in complaints(silent).sentences)

@@ -89,6 +89,8 @@ class Theme:
     resyncs: tuple[float, ...] = ()
     #: Managers leave while they are asked, and others answer in their place.
     restless: bool = False
+    #: Whoever leaves is cut off in the directory.
+    cut_off: bool = False
 
     @property
     def all_rules(self) -> tuple[Rules, ...]:

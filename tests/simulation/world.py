@@ -25,6 +25,7 @@ from joinery.errors import LockLost
 from joinery.testing import TENANT
 from tests.simulation import faults as f
 from tests.simulation.answering import Managers
+from tests.simulation.cutting import Cutting, furnish
 from tests.simulation.expected import is_left_alone
 from tests.simulation.files import policy_of
 from tests.simulation.news import News
@@ -66,7 +67,7 @@ class Simulation:
         self.agenda = Agenda()
         self.weather = Weather()
         self.theme = history.theme
-        self.policy = policy_of(self.theme.rules)
+        self.policy = policy_of(self.theme.rules, cut_off=self.theme.cut_off)
         #: How often the policy file was replaced.
         self.edition = 0
         self.store = FastStore()
@@ -86,6 +87,10 @@ class Simulation:
         for name in (*GROUPS, *((PILOT, PROBLEMS, URGENT) if self.theme.kind else ())):
             for replica in (self.fresh, self.late):
                 replica.put_group(f"g-{name}".lower(), name=name)
+        if self.theme.cut_off:
+            furnish(self.fresh)
+            furnish(self.late)
+        self.cutting = Cutting(self)
         self.managers = Managers(self)
         self.news = News(self)
         self.workers = Workers(self, timing or EngineTiming())
@@ -274,6 +279,7 @@ class Simulation:
             booted=self.workers.booted,
             words=operator.words,
             said=self.managers.said,
+            touches=self.cutting.touches,
             trace=self.trace or [],
         )
 
@@ -284,7 +290,7 @@ class Simulation:
 
     def _edited(self, rules: Rules) -> None:
         self.say(f"deploy {rules}")
-        self.policy, self.edition = policy_of(rules), self.edition + 1
+        self.policy, self.edition = policy_of(rules, cut_off=self.theme.cut_off), self.edition + 1
         self.workers.deploy()
 
     def _settle_in(self, character: Character, act: Act) -> None:
