@@ -245,3 +245,13 @@ class _Work:
         for group_id, refusal in refusals:
             self._partition.audit("membership stays", str(refusal), run=self._run.id, step=self.step.name, group=group_id)
         self._remember(refused=(*self._progress.refused, *(group_id for group_id, _ in refusals)))
+
+
+def groups_left(step: Step) -> CutOff:
+    """What a step has taken somebody out of, however far it is: for the tickets of a run that is stopped, since whoever is back needs it."""
+    if step.asks != CUTS[Cut.GROUPS] or not step.result:
+        return CutOff(end=End.DONE)
+    if step.state is StepState.DONE:
+        return codec.from_document(step.result, CutOff)
+    progress = codec.from_document(step.result, Progress)
+    return CutOff(end=End.DONE, removed=len(progress.tried), names=progress.names)

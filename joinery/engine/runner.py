@@ -13,6 +13,7 @@ from joinery.domain.tickets import AddNote, FindUser, OpenTicket, RetireAgent, S
 from joinery.engine import codec
 from joinery.engine.claims import RecipeError, StepGivenUp
 from joinery.engine.context import Context, renew
+from joinery.engine.cut_off import groups_left
 from joinery.engine.effects import Effects
 from joinery.engine.journal import Check, Run, RunStatus, StepState, effect_key, shared_by
 from joinery.engine.leash import RecipeStuck, leash
@@ -104,7 +105,12 @@ class Runner:
     def _say_stopped(partition: Partition, run: Run, effects: Effects) -> None:
         """One note on each ticket that the run opened: people may be at work on it. Raises Waiting."""
         text = f"Joinery stopped this {run.workflow}: {_STOPPED.get(run.stopped_by, run.stopped_by)}. What was done so far stays as it is."
-        for step in list(partition.steps.get(run.seq, {}).values()):
+        steps = list(partition.steps.get(run.seq, {}).values())
+        for left in map(groups_left, steps):
+            if left.removed:
+                more = f" and {left.removed - len(left.names)} more" if left.removed > len(left.names) else ""
+                text += f" They were taken out of these groups of the directory: {', '.join(left.names)}{more}."
+        for step in steps:
             if step.asks == OpenTicket.__name__ and step.state is StepState.DONE:
                 ticket = codec.untag(step.result)
                 effects.settle(f"say on ticket {ticket.id} that it was stopped", AddNote(ticket_id=ticket.id, text=text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from joinery.cli.online import unknown_to_directory
-from joinery.domain.policy import ApprovalPolicy, Policy, RolePolicy
+from joinery.domain.policy import ApprovalPolicy, CutOffPolicy, Policy, RolePolicy
 from joinery.engine.memory_directory import MemoryDirectory
 from joinery.testing import person
 
@@ -41,3 +41,12 @@ def test_a_policy_whose_names_all_exist_has_no_finding() -> None:
     for number, name in enumerate(Policy().watched_groups):
         directory.put_group(f"g-{number}", name=name)
     assert list(unknown_to_directory(directory, Policy(), "policy.toml")) == []
+
+
+def test_a_group_that_is_to_be_kept_and_does_not_exist_is_told() -> None:
+    """A slip of the pen there takes people out of what they should stay in."""
+    directory = MemoryDirectory()
+    for number, name in enumerate((*Policy().watched_groups, "Alumni")):
+        directory.put_group(f"g-{number}", name=name)
+    policy = replace(Policy(), cut_off=CutOffPolicy(remove_from_groups=True, keep_groups=("Alumni", "Alumnni")))
+    assert [one.place for one in unknown_to_directory(directory, policy, "policy.toml")] == ["policy.toml: [leaver.directory] keep_groups"]

@@ -13,7 +13,7 @@ from joinery.cli.orders import run_lines
 from joinery.domain.events import Left, LeftHow, Moved
 from joinery.domain.guard import Verdict
 from joinery.domain.person import Absence, Manager, Person, Sighting
-from joinery.domain.policy import BreakerPolicy, Policy, Ring, WorkflowPolicy
+from joinery.domain.policy import BreakerPolicy, CutOffPolicy, Policy, Ring, WorkflowPolicy
 from joinery.domain.tickets import EnsureApprover, OpenTicket, SetRoles
 from joinery.engine.context import Context
 from joinery.engine.recipes import workflow
@@ -160,6 +160,16 @@ def test_a_role_that_needs_approval_is_planned_with_whom_it_asks_and_what_follow
     said = "\n".join(run_lines(run, world.policy))
     assert "approver Boss <boss@contoso.example>" in said and "reminded after 8 h of working time" in said
     assert world.desk.tickets == [ticket for ticket in world.desk.tickets if ticket.kind == "onboarding"]
+
+
+def test_what_a_leaver_would_lose_in_the_directory_is_said_and_nothing_is_touched() -> None:
+    cut_off = CutOffPolicy(revoke_sessions=True, remove_from_groups=True, keep_groups=("Alumni",))
+    world = world_with_ada(replace(everyone(), cut_off=cut_off))
+    (run,) = planner(world).plan(ADA, ada(world).evolve(account_enabled=False)).runs
+    text = "\n".join(run_lines(run, world.policy))
+    assert "end everything that the person is signed in with\n      touches  an account that a look of its own finds disabled" in text
+    assert "groups   all that list the person and can be edited, but for those with licences, Alumni" in text
+    assert world.directory.sessions_valid_from("ada") is None and len(world.directory.groups_of("ada")) == 1
 
 
 def test_a_plan_takes_well_under_a_second() -> None:

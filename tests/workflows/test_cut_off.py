@@ -283,6 +283,7 @@ def test_a_return_between_two_rounds_stops_what_is_left() -> None:
     assert_sound(world)
     assert statuses(world)[-1] == ("leaver", "superseded")
     assert world.directory.calls["remove_member"] == ROUND
+    assert "taken out of these groups of the directory: Group 000, Group 001" in note(world)
 
 
 def test_a_pause_stops_it_like_everything_else() -> None:
