@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from adapters.halo import wire
 from adapters.halo.client import HaloClient
+from adapters.halo.names import FIELD, Names
 from joinery.errors import Refused
 
 
@@ -38,6 +39,10 @@ class HaloAppReview:
         except Refused:
             return False
         return True
+
+    def has_field(self, name: str) -> bool:
+        """Whether there is a custom field of this name, as far as the list of them may be read."""
+        return Names(self.client).find(FIELD, name) is not None
 
     def imported_groups(self) -> frozenset[str]:
         """Display names in the mapping of Halo's Entra import: ``/azureadmapping``, a bare array (Halo reference 2.2 and 9).

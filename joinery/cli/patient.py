@@ -28,6 +28,8 @@ def patient_of(settings: Settings, stack: ExitStack) -> Patient:
     from joinery.addresses import with_addresses
     from wiring import policy_of
 
+    # At INFO httpx tells whole addresses, and one of them is a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings, clock = with_addresses(settings), SystemClock()
     policy, hearing = policy_of(settings), PlainHearing(clock)
     stack.callback(hearing.close)

@@ -44,10 +44,15 @@ def permissions(patient: Patient) -> Iterator[Found]:
 
 def names(patient: Patient) -> Iterator[Found]:
     """Roles, teams, types, clients and sites of the policy."""
-    found = patient.unknown_to_desk()
+    found, field, desk = patient.unknown_to_desk(), patient.settings.halo_key_field, patient.desk
     for one in found:
         yield failed(f"{one.place} {one.problem}", one.remedy)
-    if not found:
+    if not isinstance(desk, Side) and not desk.has_field(field):
+        yield warning(
+            f"there is no custom field {field} for the key, or it may not be listed: tickets are found by their summary alone",
+            "Make it, a searchable text on tickets (infra/README.md, step 2), or name yours in JOINERY_HALO_KEY_FIELD.",
+        )
+    elif not found:
         yield well("every role, team, ticket type, status, client and site that the policy names is there, once")
 
 

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from urllib.parse import quote
+from urllib.parse import quote_plus
 
 from joinery.doctor.checkup import Found, failed, skipped, warning, well
 from joinery.doctor.judging import judge_skew, skew
@@ -80,9 +80,9 @@ def webhook(patient: Patient) -> Iterator[Found]:
         return
     wrong = 0
     for door in ("notifications", "lifecycle"):
-        # Like Graph's own: with blanks and a colon, so that whoever decodes twice or not at all is found out.
+        # Like Graph's own: with blanks (as +) and a colon, so that whoever decodes twice or not at all is found out.
         token = f"Validation: reachability, asked by joinery doctor, 100%+ & {uuid.uuid4()}"
-        heard = patient.hearing.post(f"{patient.public_url}/api/{door}?validationToken={quote(token, safe='')}")
+        heard = patient.hearing.post(f"{patient.public_url}/api/{door}?validationToken={quote_plus(token)}")
         for problem in _handshake(heard, token):
             wrong += 1
             yield failed(
@@ -103,6 +103,26 @@ def _handshake(heard: Heard, token: str) -> Iterator[str]:
         yield f"returned the validation token as {heard.content_type or 'nothing'}, not as text/plain"
     elif heard.took > HANDSHAKE_MAX:
         yield f"took {heard.took.total_seconds():.0f} s for a validation token, and Graph waits {HANDSHAKE_MAX.total_seconds():g}"
+
+
+def desk_webhook(patient: Patient) -> Iterator[Found]:
+    """Whether the door for the desk's webhook is open at the address that only the desk knows, and to nobody without credentials."""
+    secret = patient.settings.desk_webhook_secret.reveal()
+    if not secret or not patient.public_url:
+        yield skipped("no webhook of the desk is set up here: answers are found by asking every few minutes")
+        return
+    # The last part of the address is a secret, so the findings leave it out.
+    status = patient.hearing.post(f"{patient.public_url}/api/desk-events/{secret}").status
+    door = f"{patient.public_url}/api/desk-events/…"
+    remedy = "Set JOINERY_DESK_WEBHOOK_SECRET, _USER and _PASSWORD here and there alike (`sh infra/secrets.sh webhook` prints them)."
+    if status == 401:
+        yield well(f"{door}: there, and asks for credentials")
+    elif status == 404:
+        yield failed(f"{door}: closed, or its secret is another one there", remedy)
+    elif status < 300:
+        yield failed(f"{door} lets in whoever names no credentials, so it is not ours that answers", FUNCTIONS_REMEDY)
+    else:
+        yield failed(f"{door} answered {status}", FUNCTIONS_REMEDY)
 
 
 def clock(patient: Patient) -> Iterator[Found]:

@@ -49,6 +49,9 @@ class DeskApp(Protocol):
     def may_administer(self) -> bool:
         """Whether a list opens that only an administrator needs."""
 
+    def has_field(self, name: str) -> bool:
+        """Whether a custom field of this name can be seen."""
+
     def imported_groups(self) -> frozenset[str]:
         """Display names of the groups that the desk's own import maps."""
 

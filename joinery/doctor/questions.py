@@ -11,6 +11,7 @@ QUESTIONS = (
     Question(name="queue", ask=own_questions.queue, remedy="Look at the namespace, the queue's name, and the roles of whoever asks."),
     Question(name="functions", ask=own_questions.functions, remedy=own_questions.FUNCTIONS_REMEDY),
     Question(name="webhook", ask=own_questions.webhook, needs=("functions",), remedy=own_questions.FUNCTIONS_REMEDY),
+    Question(name="desk-webhook", ask=own_questions.desk_webhook, needs=("functions",), remedy=own_questions.FUNCTIONS_REMEDY),
     Question(name="clock", ask=own_questions.clock),
     Question(name="graph", ask=directory_questions.reachable),
     Question(name="graph-permissions", ask=directory_questions.permissions, needs=("graph",)),

@@ -34,7 +34,8 @@ def test_all_is_well_beside_a_joinery_up_and_its_absence_is_told(tmp_path: Path)
     finally:
         up.stop()
     assert (code, states.keys()) == (0, {"well", "skipped"})
-    # The queue belongs to the other process, the application may not read itself, and the pretend Halo lets it do everything.
-    assert states["skipped"] == {"queue", "graph-credentials", "halo-permissions"}
+    # The queue and the webhook's secret belong to the other process, the application may not read itself, and the pretend Halo lets it do
+    # everything.
+    assert states["skipped"] == {"queue", "desk-webhook", "graph-credentials", "halo-permissions"}
     code, states = doctor(data, "functions", "store", "coverage")
     assert (code, states) == (1, {"failed": {"functions"}, "well": {"store", "coverage"}})

@@ -33,7 +33,7 @@ from joinery.engine.health import SUBSCRIBED
 from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore
 from joinery.engine.ports import DeadLetter, Document
 from joinery.engine.sweeps import SWEPT
-from joinery.settings import Settings
+from joinery.settings import Secret, Settings
 from simulators.clock import write_instant
 from simulators.company import prepare_desk
 from simulators.driver import GraphDriver, HaloDriver
@@ -41,6 +41,7 @@ from simulators.graph import create_graph
 from simulators.halo import create_halo
 
 GRAPH, HALO, US = "http://graph.test", "http://halo.test", "https://joinery.test"
+DESK_SECRET = "d" * 32
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -57,6 +58,9 @@ class Doors:
         if environ["PATH_INFO"] == "/api/health":
             start("200 OK" if self.ready.get("ready") else "503 Busy", [("Content-Type", "application/json")])
             return [json.dumps(self.ready).encode()]
+        if environ["PATH_INFO"].startswith("/api/desk-events/"):
+            start("401 No" if environ["PATH_INFO"].endswith(DESK_SECRET) else "404 No", [])
+            return []
         start(f"{self.status} As told", [("Content-Type", self.content_type)])
         return [self.echo(parse_qs(environ["QUERY_STRING"])["validationToken"][0]).encode()]
 
@@ -180,7 +184,8 @@ def test_a_deployment_in_which_all_is_well_passes_every_check(company: Company) 
     assert {one.name for one in checks} == {one.name for one in QUESTIONS}
     # The mapping of Halo's import takes an administrator to read, which our application is not.
     assert [one for one in checks if one.state not in (State.WELL, State.SKIPPED)] == []
-    assert skipped.keys() == {"halo-import"}
+    # Neither is a webhook of the desk set up there.
+    assert skipped.keys() == {"halo-import", "desk-webhook"}
 
 
 def test_every_finding_leads_to_a_heading_that_is_there(company: Company) -> None:
@@ -259,7 +264,7 @@ def test_what_the_identity_that_writes_may_do_for_another_policy_is_a_warning(co
 def test_the_secret_of_the_identity_that_writes_ends_too(company: Company) -> None:
     company.may("User.Read.All", "Group.Read.All", "Application.Read.All")
     company.clock.set(company.clock.now() + timedelta(days=725))
-    secret = type(Settings().graph_write_client_secret)("local")
+    secret = Secret("local")
     settings = replace(Settings(), graph_write_credential="secret", graph_write_client_secret=secret)
     found = company.found("graph-credentials", writer=company.writer(), settings=settings)
     assert [state for state, _ in found] == [State.FAILED, State.FAILED] and "as whoever writes" in found[1][1]
@@ -371,6 +376,17 @@ def test_a_door_that_does_not_return_the_token_as_graph_wants_it_fails_twice(com
     assert all(words in cause for _, cause in found)
 
 
+def test_the_door_for_the_desk_is_asked_without_credentials_and_its_secret_is_not_told(company: Company) -> None:
+    for secret, state in (("", State.SKIPPED), (DESK_SECRET, State.WELL), ("e" * 32, State.FAILED)):
+        found = company.only("desk-webhook", settings=replace(Settings(), desk_webhook_secret=Secret(secret)))
+        assert found[0] is state and (not secret or secret not in found[1])
+
+
+def test_a_key_field_that_the_desk_does_not_have_is_a_warning(company: Company) -> None:
+    settings = replace(Settings(), halo_key_field="CFother")
+    assert company.only("halo-names", settings=settings)[0] is State.WARNING
+
+
 def test_a_handshake_that_takes_longer_than_graph_waits_fails(company: Company) -> None:
     def slow(token: str) -> str:
         company.clock.advance(seconds=11)
@@ -429,6 +445,6 @@ def certificate(until: datetime) -> bytes:
 def test_no_check_says_a_secret(company: Company) -> None:
     company.doors.status = 500
     secret = "whatever-is-secret"
-    settings = replace(Settings(), graph_url=GRAPH, halo_url=HALO, public_url=US, desk_webhook_secret=type(Settings().client_state)(secret))
+    settings = replace(Settings(), graph_url=GRAPH, halo_url=HALO, public_url=US, desk_webhook_secret=Secret(secret))
     checks: list[Check] = list(examine(company.patient(settings=settings, secret=secret), QUESTIONS))
     assert secret not in json.dumps([(one.cause, one.remedy) for one in checks])
