@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from itertools import groupby
 
@@ -23,6 +23,14 @@ _NAMES = tuple(one.name for one in QUESTIONS)
 _MARKS = {State.WELL: "✓", State.WARNING: "!", State.FAILED: "✗", State.SKIPPED: "–"}
 #: Foreground colours of a terminal (ECMA-48): green, yellow, red, faint.
 _COLOURS = {State.WELL: "32", State.WARNING: "33", State.FAILED: "31", State.SKIPPED: "2"}
+#: What these would say is what the findings say, at length; at INFO httpx tells whole addresses, and one of them is a secret.
+#: Whoever opens the store sets azure.identity as a whole, so its inside is named.
+_HUSHED = {
+    "adapters": logging.ERROR,
+    "azure.identity._credentials": logging.CRITICAL,
+    "azure.servicebus": logging.CRITICAL,
+    "httpx": logging.WARNING,
+}
 #: Columns in front of a text, and of a whole line.
 _INDENT, _WIDTH = max(map(len, _NAMES)) + 4, 120
 
@@ -35,11 +43,7 @@ def run_doctor(*, data: str | None, policy: str | None, only: Sequence[str], str
         if name not in _NAMES:
             raise finding("--only", f"is {name!r}", f"Use one of: {', '.join(_NAMES)}.")
     settings = settings_from(data=data, policy=policy)
-    with ExitStack() as stack:
-        # What the clients would warn of is what the findings say.
-        clients = logging.getLogger("adapters")
-        stack.callback(clients.setLevel, clients.level)
-        clients.setLevel(logging.ERROR)
+    with hushed(), ExitStack() as stack:
         checks = examine(patient_of(settings, stack), QUESTIONS, only)
         done = list(checks) if as_json else list(_said(checks))
     state = worst(one.state for one in done)
@@ -48,6 +52,19 @@ def run_doctor(*, data: str | None, policy: str | None, only: Sequence[str], str
     else:
         say(f"\n{_summary(done)}")
     return NOT_WELL if state is State.FAILED or (strict and state is State.WARNING) else WELL
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Without the warnings of clients that are in trouble."""
+    before = {name: logging.getLogger(name).level for name in _HUSHED}
+    try:
+        for name, level in _HUSHED.items():
+            logging.getLogger(name).setLevel(level)
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _said(checks: Iterable[Check]) -> Iterator[Check]:

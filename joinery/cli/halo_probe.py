@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joinery.cli.asking import agreed, can_ask
-from joinery.cli.doctor import mark, wrapped
+from joinery.cli.doctor import hushed, mark, wrapped
 from joinery.cli.exits import NOT_WELL, WELL, finding
 from joinery.cli.options import settings_from
 from joinery.cli.up import say
@@ -58,12 +57,8 @@ def run_halo_probe(order: ProbeOrder, *, data: str | None, policy: str | None, y
         if not agreed("Probe this Halo now?"):
             say("Nothing was touched.")
             return WELL
-    with ExitStack() as stack:
-        clients, clock = logging.getLogger("adapters"), SystemClock()
-        stack.callback(clients.setLevel, clients.level)
-        clients.setLevel(logging.ERROR)
-        client = halo_of(settings, clock, None)
-        stack.callback(client.close)
+    clock = SystemClock()
+    with hushed(), closing(halo_of(settings, clock, None)) as client:
         try:
             result = run_probe(client, plan, clock=clock, pause=time.sleep, tell=None if as_json else _say_step)
         except KeyboardInterrupt as stopped:

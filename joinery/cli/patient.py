@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -28,8 +27,6 @@ def patient_of(settings: Settings, stack: ExitStack) -> Patient:
     from joinery.addresses import with_addresses
     from wiring import policy_of
 
-    # At INFO httpx tells whole addresses, and one of them is a secret.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings, clock = with_addresses(settings), SystemClock()
     policy, hearing = policy_of(settings), PlainHearing(clock)
     stack.callback(hearing.close)
@@ -131,8 +128,6 @@ def _queue(settings: Settings, clock: Clock, stack: ExitStack) -> MessageQueue |
     if settings.queue == "embedded":
         # Its file belongs to the process that serves; health counts what waits in it.
         return Side(why="the embedded queue belongs to the process that runs it", remedy="")
-    # What the SDK has to say about a broken connection is in the finding.
-    logging.getLogger("azure.servicebus").setLevel(logging.CRITICAL)
     opened = open_queue(settings, clock)
     stack.callback(opened.close)
     return opened.queue

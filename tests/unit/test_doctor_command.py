@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from adapters.webhooks.hearing import PlainHearing
 from joinery.cli.commands import app
+from joinery.cli.doctor import hushed
 from joinery.cli.patient import patient_of
 from joinery.doctor.patient import Patient, Side
 from joinery.doctor.questions import QUESTIONS
@@ -124,3 +126,11 @@ def test_a_side_whose_credentials_are_here_is_asked_with_them(tmp_path: Path) ->
         found = patient_of(settings, stack)
     assert not isinstance(found.desk, Side)
     assert isinstance(found.directory, Side) and "nobody to ask" in found.directory.why
+
+
+def test_the_clients_are_quiet_while_they_are_asked_and_no_longer(caplog: pytest.LogCaptureFixture) -> None:
+    with hushed():
+        logging.getLogger("adapters.graph.client").warning("Graph answered")
+        logging.getLogger("azure.identity._credentials.chained").warning("no token")
+    logging.getLogger("adapters.graph.client").warning("afterwards")
+    assert [one.getMessage() for one in caplog.records] == ["afterwards"]
