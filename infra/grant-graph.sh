@@ -5,6 +5,7 @@
 #   infra/grant-graph.sh --writes               to the identity that writes: end memberships and sessions, and nothing that reads
 #   infra/grant-graph.sh --to PRINCIPAL_ID      to another service principal, by its object id
 #   infra/grant-graph.sh --revoke               takes all of it away again
+#   infra/grant-graph.sh --check                changes nothing: says what is missing and what is too much, and ends with 1 if anything is
 set -eu
 . "$(dirname "$0")/env.sh"
 
@@ -21,6 +22,7 @@ User.RevokeSessions.All 77f3a031-c388-4f99-b373-dc68676a979e
 '
 principal=${IDENTITY_PRINCIPAL_ID:-}
 revoke=
+check=
 all=$grants$members
 while [ $# -gt 0 ]; do
     case $1 in
@@ -31,12 +33,13 @@ while [ $# -gt 0 ]; do
         principal=${WRITER_PRINCIPAL_ID:?set DIRECTORY_WRITES to true and provision first}
         ;;
     --revoke) revoke=yes ;;
+    --check) check=yes ;;
     --to)
         principal=${2:?--to needs the object id of a service principal}
         shift
         ;;
     *)
-        sed -n '2,7s/^# //p' "$0" >&2
+        sed -n '2,8s/^# //p' "$0" >&2
         exit 2
         ;;
     esac
@@ -54,6 +57,24 @@ esac
 graph=$(az ad sp show --id 00000003-0000-0000-c000-000000000000 --query id --output tsv)
 url="$root/v1.0/servicePrincipals/$principal/appRoleAssignments"
 held=$(az rest --method get --url "$url" --query 'value[].[appRoleId, id]' --output tsv)
+
+if [ -n "$check" ]; then
+    found=$(
+        echo "$grants" | while read -r name role; do
+            [ -z "$name" ] || echo "$held" | grep -q "^$role" || echo "graph: $name is not granted, and needed"
+        done
+        echo "$held" | while read -r role _; do
+            [ -z "$role" ] || echo "$grants" | grep -q " $role\$" || {
+                # Of another resource than Graph it has no name there.
+                name=$(az ad sp show --id 00000003-0000-0000-c000-000000000000 --query "appRoles[?id=='$role'].value" --output tsv)
+                echo "graph: ${name:-the app role $role} is granted, and not needed"
+            }
+        done
+    )
+    [ -z "$found" ] || { echo "$found"; exit 1; }
+    echo "graph: exactly what is needed is granted"
+    exit 0
+fi
 
 echo "$grants" | while read -r name role; do
     [ -n "$name" ] || continue

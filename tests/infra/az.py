@@ -13,6 +13,8 @@ def answer(words: list[str], state: dict[str, dict[str, str]]) -> str:
     """What is printed; KeyError where there is nothing to show."""
     given = dict(itertools.pairwise(words))
     match words:
+        case ["ad", "sp", "show", *_] if given["--query"].startswith("appRoles"):
+            return "Mail.Read" if "'mail'" in given["--query"] else ""
         case ["ad", "sp", "show", *_]:
             return "graph-principal"
         case ["ad", "sp", "create", *_]:

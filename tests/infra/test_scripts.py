@@ -94,6 +94,21 @@ def test_whoever_writes_may_end_memberships_and_sessions_and_read_nothing(cloud:
     assert cloud.state["granted"] == {}
 
 
+def test_a_check_grants_nothing_and_names_what_is_missing_and_what_is_too_much(cloud: Cloud) -> None:
+    cloud.put(granted={USERS: "1", "mail": "2", "elsewhere": "3"})
+    done = cloud.run("grant-graph.sh", "--check")
+    assert done.returncode == 1 and done.stdout.splitlines() == [
+        "graph: Group.Read.All is not granted, and needed",
+        "graph: Mail.Read is granted, and not needed",
+        "graph: the app role elsewhere is granted, and not needed",
+    ], done.stderr
+    cloud.put(granted={USERS: "1", GROUPS: "2", MEMBERS: "3"})
+    assert cloud.run("grant-graph.sh", "--check").returncode == 1
+    done = cloud.run("grant-graph.sh", "--check", "--remove-members")
+    assert (done.returncode, done.stdout) == (0, "graph: exactly what is needed is granted\n")
+    assert not [call for call in cloud.state["calls"] if "post" in call or "delete" in call]
+
+
 def test_what_the_guide_says_is_granted_is_what_the_script_grants() -> None:
     script, guide = ((ROOT / "infra" / name).read_text() for name in ("grant-graph.sh", "README.md"))
     first = script[script.index("grants='") : script.index("members='")]
