@@ -32,11 +32,12 @@ def sign_in(bench: Bench) -> str:
     wrong: list[str] = []
     for tried in dict.fromkeys((place, "query", "form", "none")) if named else (place,):
         try:
-            lifetime = bench.taking(tenant_in=tried).sign_in()
+            client = bench.taking(tenant_in=tried)
+            lifetime = client.sign_in()
         except TryLater as error:
             wrong.append(str(error))
             continue
-        bench.signed_in = True
+        bench.client, bench.signed_in = client, True
         if not named:
             return f"a token for {lifetime.total_seconds():.0f} s; no tenant is named, so where it belongs is not known"
         bench.learn(tenant_in=tried)

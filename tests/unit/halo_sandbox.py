@@ -25,6 +25,7 @@ class Sandbox(Halo):
         self.becomes: Callable[[str, Any], Any] = lambda path, body: body
         #: The steps of the latest probe, as it told them.
         self.told: list[ProbeStep] = []
+        self.calls_of_probe: list[dict[str, Any]] = []
         super().__init__(profile=profile, tenant=tenant, **switches)
         roles = {role["name"]: role["id"] for role in self.get("/Roles")}
         self.user = a_user(self, name="Test User", emailaddress=USER)
@@ -53,9 +54,10 @@ class Sandbox(Halo):
         """Rules that strike for ever, unless they say how often."""
         assert self.http.put("/_faults", json=[{"times": None, **rule} for rule in rules]).is_success
 
-    def refuses(self, method: str, path: str) -> None:
-        """The application lacks a right: 403, with an empty body as Halo has it."""
-        self.faults({"match": {"method": method, "path": f"/api{path}"}, "fault": "status", "status": 403})
+    def refuses(self, *calls: str) -> None:
+        """The application lacks the right to these (``POST /Users``): 403, with an empty body as Halo has it."""
+        matches = [dict(zip(("method", "path"), call.replace(" ", " /api").split(), strict=True)) for call in calls]
+        self.faults(*({"match": match, "fault": "status", "status": 403} for match in matches))
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         answer = super()._send(request)

@@ -69,7 +69,7 @@ def test_nothing_is_touched_before_somebody_agrees(run: Run, sandbox: Sandbox, t
 
 
 def test_a_step_that_fails_says_what_to_do_and_the_exit_code_is_one(run: Run, sandbox: Sandbox) -> None:
-    sandbox.refuses("POST", "/Tickets")
+    sandbox.refuses("POST /Tickets")
     done = run("--yes", terminal=False)
     assert done.exit_code == 1
     assert "✗  5 open a ticket                failed: " in done.output and "→ Give the API application the permission" in done.output

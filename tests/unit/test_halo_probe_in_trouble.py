@@ -40,31 +40,28 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "states"),
+    ("refused", "states"),
     [
-        ("GET", "/InstanceInfo", {1: "failed"}),
-        ("GET", "/Agent/me", {3: "failed"}),
-        ("GET", "/TicketType", {4: "failed", 5: "skipped", **AFTER_THE_TICKET}),
-        ("POST", "/Tickets", {5: "failed", **AFTER_THE_TICKET}),
-        ("GET", "/Tickets", {6: "failed"}),
-        ("GET", "/TicketApproval", {8: "failed", 9: "skipped"}),
-        ("POST", "/Webhook", {10: "failed"}),
-        ("POST", "/Notification", {10: "failed"}),
-        ("GET", "/WebhookEvent", {10: "failed"}),
-        ("POST", "/Agent", {11: "failed"}),
-        ("GET", "/Agent", {11: "failed"}),
-        ("POST", "/Users", {12: "failed"}),
-        ("GET", "/Users", {8: "failed", 9: "skipped", 12: "failed"}),
-        ("POST", "/Actions", {7: "failed", 8: "failed", 9: "skipped", 14: "failed"}),
-        ("GET", "/Audit", {13: "failed"}),
+        (
+            ("GET /InstanceInfo", "GET /Agent/me", "POST /Webhook", "POST /Agent", "POST /Users", "GET /Audit"),
+            dict.fromkeys((1, 3, 10, 11, 12, 13), "failed"),
+        ),
+        (("GET /TicketType",), {4: "failed", 5: "skipped", **AFTER_THE_TICKET}),
+        (("POST /Tickets",), {5: "failed", **AFTER_THE_TICKET}),
+        (
+            ("GET /Tickets", "GET /TicketApproval", "POST /Notification", "GET /Agent"),
+            dict.fromkeys((6, 8, 10, 11), "failed") | {9: "skipped"},
+        ),
+        (("GET /Users", "GET /WebhookEvent"), {8: "failed", 9: "skipped", 10: "failed", 12: "failed"}),
+        (("POST /Actions",), {7: "failed", 8: "failed", 9: "skipped", 14: "failed"}),
     ],
 )
 def test_a_right_that_is_missing_fails_its_step_and_skips_only_what_needs_it(
-    made: Callable[..., Sandbox], method: str, path: str, states: dict[int, str]
+    made: Callable[..., Sandbox], refused: tuple[str, ...], states: dict[int, str]
 ) -> None:
     halo = made()
     before = halo.world()
-    halo.refuses(method, path)
+    halo.refuses(*refused)
     result = halo.probe()
     assert not_well(result) == states
     assert result.left == ()
@@ -121,15 +118,15 @@ def test_rounds_that_are_counted_in_another_way_are_noticed(made: Callable[..., 
 @pytest.mark.parametrize(
     ("change", "states"),
     [
-        ({"role": "Archmage"}, {4: "failed", 11: "skipped"}),
-        ({"desk": replace(NAMED_OTHERWISE, approval_process="Conclave")}, {4: "failed", 8: "skipped", 9: "skipped"}),
+        (
+            {"role": "Archmage", "desk": replace(NAMED_OTHERWISE, approval_process="Conclave"), "user": "nobody@contoso.com"},
+            {4: "failed", 8: "skipped", 9: "skipped", 11: "skipped", 12: "failed"},
+        ),
         ({"desk": replace(NAMED_OTHERWISE, default_client="Acme")}, {4: "failed", 5: "skipped", **AFTER_THE_TICKET}),
         ({"desk": replace(NAMED_OTHERWISE, closed_status="Shut")}, {4: "failed", 5: "skipped", **AFTER_THE_TICKET}),
         ({"kind": "wedding"}, {4: "failed", 5: "skipped", **AFTER_THE_TICKET}),
-        ({"approver": "nobody@contoso.com"}, {8: "failed", 9: "skipped"}),
-        ({"agent": "nobody@contoso.com"}, {11: "failed"}),
+        ({"approver": "nobody@contoso.com", "agent": "nobody@contoso.com"}, {8: "failed", 9: "skipped", 11: "failed"}),
         ({"role": "Read Only"}, {11: "failed"}),
-        ({"user": "nobody@contoso.com"}, {12: "failed"}),
     ],
 )
 def test_what_the_desk_does_not_have_is_named_and_the_rest_is_tried(
@@ -161,24 +158,18 @@ def test_what_a_profile_cannot_hold_is_not_put_into_one(made: Callable[..., Sand
     assert result.profile.note_outcomes == ("Private Note", "Internal Note")
 
 
-@pytest.mark.parametrize(
-    ("fault", "path", "states", "saw"),
-    [
-        ("approval_ignored", "/Actions", {8: "failed", 9: "skipped"}, (8, "started no round")),
-        ("role_change_ignored", "/Agent", {11: "failed"}, (11, f"does not have the role {ROLE}")),
-        ("write_ignored", "/Users", {12: "failed"}, (12, "still active")),
-        ("drop_webhook", None, {10: "failed"}, (10, "no delivery about ticket 1 within 60 s")),
-    ],
-)
-def test_success_that_changed_nothing_is_seen(
-    made: Callable[..., Sandbox], fault: str, path: str | None, states: dict[int, str], saw: tuple[int, str]
-) -> None:
+def test_success_that_changed_nothing_is_seen(made: Callable[..., Sandbox]) -> None:
     halo = made()
     before = halo.world()
-    halo.faults({"fault": fault} | ({"match": {"method": "POST", "path": f"/api{path}"}} if path else {}))
+    ignored = {"approval_ignored": "/Actions", "role_change_ignored": "/Agent", "write_ignored": "/Users"}
+    posts = [{"fault": fault, "match": {"method": "POST", "path": f"/api{path}"}} for fault, path in ignored.items()]
+    halo.faults(*posts, {"fault": "drop_webhook"})
     result = halo.probe()
-    assert not_well(result) == states
-    assert saw[1] in step(result, saw[0]).saw
+    assert not_well(result) == {8: "failed", 9: "skipped", 10: "failed", 11: "failed", 12: "failed"}
+    assert "started no round" in step(result, 8).saw
+    assert step(result, 10).saw == "no delivery about ticket 1 within 60 s"
+    assert f"does not have the role {ROLE}" in step(result, 11).saw
+    assert "still active" in step(result, 12).saw
     assert (halo.world(), result.left) == (before, ())
 
 
@@ -225,12 +216,9 @@ def test_a_busy_desk_fails_a_step_and_says_to_come_again(made: Callable[..., San
         ("POST", "/Actions", 2),
         ("POST", "/Notification", 1),
         ("GET", "/WebhookEvent", 1),
-        ("GET", "/Agent/4", 2),
         ("POST", "/Agent", 2),
-        ("GET", "/Users/4", 2),
         ("POST", "/Users", 2),
-        ("POST", "/Users", 3),
-        ("GET", "/Audit", 1),
+        ("POST", "/Users", 4),
     ],
 )
 def test_a_probe_that_is_killed_puts_back_what_it_made(made: Callable[..., Sandbox], method: str, path: str, nth: int) -> None:
@@ -257,7 +245,7 @@ def test_what_a_killed_probe_could_not_put_back_is_said_with_it(made: Callable[.
     halo = made()
 
     def kill(ticket_id: int, approve: bool) -> None:
-        halo.refuses("POST", "/Tickets")
+        halo.refuses("POST /Tickets")
         raise Killed
 
     with pytest.raises(Killed) as killed:
