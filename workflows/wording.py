@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from joinery.domain.cut_off import CutOff, End, Kept
+from joinery.domain.cut_off import CutOff, End, Kept, in_words
 from joinery.domain.person import Person
 from joinery.engine.context import Outcome
 from joinery.engine.journal import StepState
@@ -72,11 +72,6 @@ def _cut_off_lines(name: str, done: CutOff | None) -> Iterator[str]:
     yield f"- {name}: {_CUT_OFF.get(done.end, 'done, and read back')}"
     if done.removed:
         # Whoever comes back needs them again.
-        yield f"    {'would be left' if done.end is End.PLANNED else 'left'}: {_some(done.names, done.removed)}"
+        yield f"    {'would be left' if done.end is End.PLANNED else 'left'}: {in_words(done.names, done.removed)}"
     for kept in done.kept:
-        yield f"    still in: {_some(kept.names, kept.count)} ({_KEPT[kept.why]})"
-
-
-def _some(names: tuple[str, ...], count: int) -> str:
-    more = count - len(names)
-    return f"{', '.join(names)} and {more} more" if more > 0 else ", ".join(names)
+        yield f"    still in: {in_words(kept.names, kept.count)} ({_KEPT[kept.why]})"

@@ -71,6 +71,14 @@ class CutOff:
     kept: tuple[KeptGroups, ...] = ()
 
 
+def in_words(names: tuple[str, ...], count: int) -> str:
+    """So many groups, the first of them by name."""
+    if not names:
+        return f"{count} groups"
+    more = count - len(names)
+    return f"{', '.join(names)} and {more} more" if more > 0 else ", ".join(names)
+
+
 def barrier(traits: GroupTraits) -> Kept | None:
     """Why members of a group are not ours to edit; None where they are."""
     reasons = (

@@ -5,7 +5,7 @@ Whoever is enabled in that moment may have come back, and is not touched; so eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -43,6 +43,9 @@ _REFUSALS = 8
 #: After so long everything is.
 _HORIZON = timedelta(hours=48)
 
+#: For msgspec to learn it in one thread.
+_CUT_OFF = codec.stored(CutOff)
+
 
 @codec.stored
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,10 +57,18 @@ class Progress:
     #: Ids of the groups that they are taken out of, written down before the first call; names of the first of them.
     tried: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    #: Ids of those that the directory refuses to edit.
+    #: Ids of those that the directory refused to edit when it was last asked to, and of those that are left to people because of that.
+    denied: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
-    #: How many memberships were left when they were last listed.
-    left: int = 0
+    #: Ids of those that were still to end when the memberships were last listed.
+    listed: tuple[str, ...] = ()
+
+    def gone(self, *, here: Collection[str] = ()) -> tuple[int, tuple[str, ...]]:
+        """How many groups they were taken out of, and the names of the first; not those that refused it, nor those ``here``, which list them."""
+        stay = {*self.denied, *here}
+        names = (name for group_id, name in zip(self.tried, self.names, strict=False) if group_id not in stay)
+        return sum(group_id not in stay for group_id in self.tried), tuple(names)
+
     #: Somebody was told that the directory refuses.
     told: bool = False
     #: Sessions: from when on sign-ins counted before the first call; empty where nothing was known.
@@ -104,7 +115,7 @@ class CutOffs:
             return work.ended(done)
         if now - (work.step.first_tried_at or now) >= _HORIZON:
             partition.alert(f"{step.name} was given up: {trouble}", run=run.id, step=step.name)
-            return work.ended(work.so_far(End.REFUSED), trouble)
+            return work.ended(work.given_up(), trouble)
         until = now + (after if after is not None else min(_AGAIN * 2 ** min(work.step.tries, 4), _AGAIN_MAX))
         partition.save_step(run, replace(work.step, tries=work.step.tries + 1, due=until, trouble=trouble))
         raise Waiting(until=until, why=f"{step.name}: {trouble}")
@@ -141,11 +152,13 @@ class _Work:
         step = replace(self.step, state=StepState.DONE, result=result, verified=verified, due=None, trouble="")
         return self._partition.save_step(self._run, step)
 
-    def so_far(self, end: End, *, kept: tuple[KeptGroups, ...] = (), here: frozenset[str] = frozenset()) -> CutOff:
-        """What was taken away until now: the memberships that were to end, but for those in groups that still list them (``here``)."""
-        tried, names = self._progress.tried, self._progress.names
-        gone = tuple(name for group_id, name in zip(tried, names, strict=False) if group_id not in here)
-        return CutOff(end=end, removed=sum(group_id not in here for group_id in tried), names=gone, kept=kept)
+    def given_up(self) -> CutOff:
+        """What the directory still showed when it was last asked, it shows for days."""
+        return self._so_far(End.REFUSED, here=self._progress.listed)
+
+    def _so_far(self, end: End, *, kept: tuple[KeptGroups, ...] = (), here: Collection[str] = ()) -> CutOff:
+        removed, names = self._progress.gone(here=here)
+        return CutOff(end=end, removed=removed, names=names, kept=kept)
 
     def tell(self, trouble: str) -> None:
         """Somebody has to grant something, most likely: said once, at the second refusal."""
@@ -175,7 +188,7 @@ class _Work:
         kind = classify(sighting, tools.policies.now().identity)
         if not kind.may_be_acted_upon:
             self._partition.audit("left alone", f"{kind.kind}: {kind.proof}", run=self._run.id, step=self.step.name)
-            return self.so_far(End.LEFT_ALONE)
+            return self._so_far(End.LEFT_ALONE)
         if not sighting.account_enabled:
             self._remember(enabled=0)
             return None
@@ -186,7 +199,7 @@ class _Work:
         subject, now = person_subject(person_id), tools.clock.now()
         look = Envelope(tenant=tenant, subject=subject, kind=EnvelopeKind.LOOK, cause=ENABLED_AGAIN, at=now)
         tools.queue.send([Outgoing(body=look.encode(), session_id=look.session_id)])
-        return self.so_far(End.ENABLED)
+        return self._so_far(End.ENABLED)
 
     def _sessions(self) -> CutOff:
         if self._run.mode != "live":
@@ -215,10 +228,11 @@ class _Work:
         if self._run.mode != "live":
             return CutOff(end=End.PLANNED, removed=len(leave), names=tuple(group.name for group in leave[:NAMED]), kept=kept)
         if not leave:
-            return self.so_far(End.DONE, kept=kept, here=frozenset(group.id for group in listed))
-        if not progress.left or len(leave) < progress.left:
+            return self._so_far(End.DONE, kept=kept, here={group.id for group in listed})
+        if not progress.listed or len(leave) < len(progress.listed):
             # It gets better: no reason for longer pauses.
             self.step = replace(self.step, tries=0)
+        here = tuple(group.id for group in leave)
         fresh = [group for group in leave if group.id not in progress.tried][:ROUND]
         if len(progress.tried) + len(fresh) > GROUPS_MAX:
             raise Refused(f"they are in more than {GROUPS_MAX} groups, which is left to people")
@@ -226,9 +240,9 @@ class _Work:
             ids = [group.id for group in fresh]
             self._partition.audit("taken out of groups", run=self._run.id, step=self.step.name, groups=ids)
             names = (*progress.names, *(group.name for group in fresh))[:NAMED]
-            self._written_down(tried=(*progress.tried, *ids), names=names, left=len(leave))
+            self._written_down(tried=(*progress.tried, *ids), names=names, listed=here)
         else:
-            self._remember(left=len(leave))
+            self._remember(listed=here)
         self._take_out(fresh or leave[:ROUND])
         raise _NotYet("the memberships are listed once more", after=_BETWEEN if fresh else None)
 
@@ -240,11 +254,13 @@ class _Work:
                 self._tools.directory.remove_member(group.id, self._run.person.id)
             except Refused as error:
                 refusals.append((group.id, error))
+        asked, no = {group.id for group in groups}, tuple(group_id for group_id, _ in refusals)
+        self._remember(denied=(*(one for one in self._progress.denied if one not in asked), *no))
         if refusals and self.step.tries < _REFUSALS:
             raise refusals[0][1]
         for group_id, refusal in refusals:
             self._partition.audit("membership stays", str(refusal), run=self._run.id, step=self.step.name, group=group_id)
-        self._remember(refused=(*self._progress.refused, *(group_id for group_id, _ in refusals)))
+        self._remember(refused=(*self._progress.refused, *no))
 
 
 def groups_left(step: Step) -> CutOff:
@@ -253,5 +269,5 @@ def groups_left(step: Step) -> CutOff:
         return CutOff(end=End.DONE)
     if step.state is StepState.DONE:
         return codec.from_document(step.result, CutOff)
-    progress = codec.from_document(step.result, Progress)
-    return CutOff(end=End.DONE, removed=len(progress.tried), names=progress.names)
+    removed, names = codec.from_document(step.result, Progress).gone()
+    return CutOff(end=End.DONE, removed=removed, names=names)

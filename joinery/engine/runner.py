@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from joinery.domain.cut_off import in_words
 from joinery.domain.events import Left, Returned
 from joinery.domain.guard import Pauses
 from joinery.domain.roles import DESIRED
@@ -108,8 +109,7 @@ class Runner:
         steps = list(partition.steps.get(run.seq, {}).values())
         for left in map(groups_left, steps):
             if left.removed:
-                more = f" and {left.removed - len(left.names)} more" if left.removed > len(left.names) else ""
-                text += f" They were taken out of these groups of the directory: {', '.join(left.names)}{more}."
+                text += f" They were taken out of these groups of the directory: {in_words(left.names, left.removed)}."
         for step in steps:
             if step.asks == OpenTicket.__name__ and step.state is StepState.DONE:
                 ticket = codec.untag(step.result)

@@ -312,3 +312,29 @@ def test_what_policy_said_when_the_run_began_is_what_the_run_does() -> None:
     world.pass_time(hours=1)
     assert_all_ended_well(world)
     assert groups(world) == set()
+
+
+def test_a_returner_is_told_what_they_left_and_not_what_refused_to_let_them_go() -> None:
+    world = active(None, "Staff", "Unit")
+    inner = world.directory.remove_member
+
+    def but_one(group: str, person: str) -> None:
+        if group == "unit":
+            raise Refused("the group is in a restricted unit")
+        inner(group, person)
+
+    world.directory.remove_member = but_one  # type: ignore[method-assign]
+    leave(world, minutes=3)
+    world.directory.change("ada", account_enabled=True)
+    world.look("ada")
+    world.pass_time(minutes=30)
+    assert statuses(world)[-1] == ("leaver", "superseded")
+    assert "of the directory: ITSM-NewJoiner, Staff." in note(world)
+
+
+def test_what_is_still_listed_after_two_days_was_not_left() -> None:
+    world = active(None, "Staff")
+    world.directory.remove_member = lambda group, person: None  # type: ignore[method-assign]
+    leave(world, minutes=60 * 50)
+    assert statuses(world)[-1] == ("leaver", "unverified")
+    assert "take the person out of the directory's groups: given up" in note(world) and "left: " not in note(world)
