@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from joinery.doctor.checkup import Found, failed, skipped, warning, well
-from joinery.doctor.judging import judge_end, judge_grants, judge_subscription
+from joinery.doctor.judging import judge_end, judge_permissions, judge_subscription
 from joinery.doctor.patient import DirectoryApp, Patient, Side
-from joinery.doctor.permissions import GRANTS, READS_ITS_OWN_END, needed_to_read, needed_to_write
+from joinery.doctor.permissions import PERMISSIONS, READS_ITS_OWN_END, needed_to_read, needed_to_write
 from joinery.domain.moments import from_text
 from joinery.engine.health import SUBSCRIBED
 from joinery.errors import Refused, TryLater
@@ -46,23 +46,24 @@ def permissions(patient: Patient) -> Iterator[Found]:
             found.append(
                 failed(f"{what} cannot be read: {error}", "Run `sh infra/grant-graph.sh`, and wait for a token that has the grant.")
             )
-    granted, grants = app.granted(), needed_to_read(patient.policy, writes_too=patient.writer is None)
+    granted, needed = app.granted(), needed_to_read(patient.policy, writes_too=patient.writer is None)
     if granted is None:
         yield from found or [
             skipped("the token cannot be read, so what it may do is not known", "Compare by hand with infra/README.md, step 5.")
         ]
         return
-    tolerates = (READS_ITS_OWN_END,) if patient.settings.graph_credential == "secret" else ()
-    found += judge_grants(granted, grants, tolerates=tolerates)
-    yield from found or [well(f"exactly what is needed: {', '.join(one.name for one in grants)}")]
+    ways = (patient.settings.graph_credential, patient.settings.graph_write_credential)
+    tolerates = (READS_ITS_OWN_END,) if "secret" in ways else ()
+    found += judge_permissions(granted, needed, tolerates=tolerates)
+    yield from found or [well(f"exactly what is needed: {', '.join(one.name for one in needed)}")]
 
 
 def writer(patient: Patient) -> Iterator[Found]:
     """Whether the identity that writes is let in, and what it may do."""
-    app, grants = patient.writer, needed_to_write(patient.policy)
+    app, needed = patient.writer, needed_to_write(patient.policy)
     if app is None:
-        who = "the identity that reads" if grants else "nobody"
-        yield well(f"{who} writes to the directory: {', '.join(one.name for one in grants) or 'this policy asks for nothing'}")
+        who = "the identity that reads" if needed else "nobody"
+        yield well(f"{who} writes to the directory: {', '.join(one.name for one in needed) or 'this policy asks for nothing'}")
         return
     if isinstance(app, Side):
         yield skipped(app.why, app.remedy)
@@ -71,8 +72,8 @@ def writer(patient: Patient) -> Iterator[Found]:
     if granted is None:
         yield skipped("the token cannot be read, so what it may do is not known", "Compare by hand with infra/README.md, step 5.")
         return
-    found = list(judge_grants(granted, grants, spare=[one.name for one in GRANTS if one.writes]))
-    yield from found or [well(f"exactly what is needed: {', '.join(one.name for one in grants) or 'nothing'}")]
+    found = list(judge_permissions(granted, needed, spare=[one.name for one in PERMISSIONS if one.writes]))
+    yield from found or [well(f"exactly what is needed: {', '.join(one.name for one in needed) or 'nothing'}")]
 
 
 def credentials(patient: Patient) -> Iterator[Found]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from joinery.doctor.checkup import Found, failed, warning, well
-from joinery.doctor.permissions import DANGERS, DESK_SCOPES, TOLERATED, Grant
+from joinery.doctor.permissions import DANGERS, DESK_SCOPES, TOLERATED, Permission
 
 #: Skew from which a person should look, and from which things fail.
 SKEW_NOTICED, SKEW_MAX = timedelta(seconds=5), timedelta(seconds=60)
@@ -55,17 +55,17 @@ def judge_end(what: str, ends_at: datetime, now: datetime, remedy: str) -> Found
     return well(said)
 
 
-def judge_grants(
-    granted: frozenset[str], grants: Iterable[Grant], *, tolerates: Iterable[str] = (), spare: Iterable[str] = ()
+def judge_permissions(
+    granted: frozenset[str], permissions: Iterable[Permission], *, tolerates: Iterable[str] = (), spare: Iterable[str] = ()
 ) -> Iterator[Found]:
     """What a token of ours may do, against what it has to: each permission too few and too many is one finding.
 
     ``tolerates`` is not looked at; ``spare`` is what another policy would need, and only a warning.
     """
-    needed = {one.name: one for one in grants}
-    for grant in needed.values():
-        if grant.name not in granted:
-            yield failed(f"{grant.name} is not granted, and it is needed for {grant.purpose}", grant.remedy)
+    needed = {one.name: one for one in permissions}
+    for one in needed.values():
+        if one.name not in granted:
+            yield failed(f"{one.name} is not granted, and it is needed for {one.purpose}", one.remedy)
     for name in sorted(granted - needed.keys() - frozenset(tolerates)):
         if name in spare:
             yield warning(f"{name} is granted, and this policy does not need it", "Take it away until a policy does.")

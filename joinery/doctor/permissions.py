@@ -26,7 +26,7 @@ def _ends_sessions(policy: Policy) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Grant:
+class Permission:
     """An application permission of Microsoft Graph ("permissions-reference") and who wants it."""
 
     name: str
@@ -43,25 +43,25 @@ class Grant:
         return _GRANT_WRITES if self.writes else _GRANT
 
 
-GRANTS = (
-    Grant(
+PERMISSIONS = (
+    Permission(
         name="User.Read.All",
         role_id="df021288-bdef-4463-88db-98f22de89214",
         purpose="who somebody is, their manager, who was deleted, the sweep over users and the subscription to them",
     ),
-    Grant(
+    Permission(
         name="Group.Read.All",
         role_id="5b567255-7703-4780-807c-7be8301ae99b",
         purpose="who is in the groups of the policy, the sweep over groups and the subscription to them",
     ),
-    Grant(
+    Permission(
         name="GroupMember.ReadWrite.All",
         role_id="dbaae8cf-10b5-4b86-a4a1-f871c94c6695",
         purpose='ending memberships, which on_refused = "remove" or remove_from_groups asks for',
         needed=_ends_memberships,
         writes=True,
     ),
-    Grant(
+    Permission(
         name="User.RevokeSessions.All",
         role_id="77f3a031-c388-4f99-b373-dc68676a979e",
         purpose="ending sessions, which revoke_sessions asks for",
@@ -96,11 +96,11 @@ DESK_SCOPES = {
 }
 
 
-def needed_to_read(policy: Policy, *, writes_too: bool) -> tuple[Grant, ...]:
+def needed_to_read(policy: Policy, *, writes_too: bool) -> tuple[Permission, ...]:
     """What this policy asks of the identity that reads; ``writes_too`` where there is none of its own for writing."""
-    return tuple(one for one in GRANTS if one.needed(policy) and (writes_too or not one.writes))
+    return tuple(one for one in PERMISSIONS if one.needed(policy) and (writes_too or not one.writes))
 
 
-def needed_to_write(policy: Policy) -> tuple[Grant, ...]:
+def needed_to_write(policy: Policy) -> tuple[Permission, ...]:
     """What this policy asks of the identity that writes."""
-    return tuple(one for one in GRANTS if one.needed(policy) and one.writes)
+    return tuple(one for one in PERMISSIONS if one.needed(policy) and one.writes)

@@ -34,7 +34,7 @@ EXAMPLE = ROOT / "config" / "policy.example.toml"
 #: Every word that the design coins and the code uses.
 WORDS = """
     break, chain, erased, mark, root, salt, seal, abandoned, absence, adapter, adoption, alert, audit, baseline, catalogue, cause, clientState, commit, create, dead-lettered, delta link, deployment,
-    desired roles, desk, directory, door, double, doubt, effect, envelope, episode, fact, given up, grant, guard, handshake, head, hint, holder, identity kind, index row, intent,
+    desired roles, desk, directory, doctor, door, double, doubt, effect, envelope, episode, fact, given up, grant, guard, handshake, head, hint, holder, identity kind, index row, intent,
     joiner, joiner group, journal, key, known, leaver, lifecycle notification, look, matter, notification, open range, order, overtaken, parked, partition, pause,
     person, personal row, planned, policy, port, profile, protected, read-back, reading, recipe, ring, run, search lag, second look, seen, session, setting, settle,
     shadow, shared row, sighting, stand-in, step, subscription, superseded, sweep, tick, twin, twin check, unverified, verified, watched group, workflow, world

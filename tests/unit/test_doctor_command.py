@@ -14,6 +14,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from adapters.graph.app_review import GraphAppReview
 from adapters.webhooks.hearing import PlainHearing
 from joinery.cli.commands import app
 from joinery.cli.doctor import hushed
@@ -126,6 +127,17 @@ def test_a_side_whose_credentials_are_here_is_asked_with_them(tmp_path: Path) ->
         found = patient_of(settings, stack)
     assert not isinstance(found.desk, Side)
     assert isinstance(found.directory, Side) and "nobody to ask" in found.directory.why
+
+
+def test_whoever_writes_to_the_directory_is_asked_where_that_is_somebody_else(tmp_path: Path) -> None:
+    writes = {"graph_write_credential": "secret", "graph_write_client_id": "writer", "graph_write_client_secret": Secret("y")}
+    pretended = replace(Settings(), data=tmp_path, graph_url="http://127.0.0.1:9", **writes)
+    real = replace(Settings(), data=tmp_path, graph_url="https://graph.test", **writes)
+    with ExitStack() as stack:
+        found, closed, alone = (patient_of(one, stack) for one in (pretended, real, replace(Settings(), data=tmp_path)))
+    assert isinstance(found.writer, GraphAppReview) and found.writer.client_id == "writer"
+    assert isinstance(closed.writer, Side)
+    assert alone.writer is None
 
 
 def test_the_clients_are_quiet_while_they_are_asked_and_no_longer(caplog: pytest.LogCaptureFixture) -> None:

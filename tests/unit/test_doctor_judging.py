@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from joinery.doctor.checkup import State
-from joinery.doctor.judging import judge_end, judge_grants, judge_scopes, judge_skew, judge_subscription, skew
-from joinery.doctor.permissions import DESK_SCOPES, GRANTS, needed_to_read, needed_to_write
+from joinery.doctor.judging import judge_end, judge_permissions, judge_scopes, judge_skew, judge_subscription, skew
+from joinery.doctor.permissions import DESK_SCOPES, PERMISSIONS, needed_to_read, needed_to_write
 from joinery.domain.policy import CutOffPolicy, OnRefused, Policy, RolePolicy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,16 +95,16 @@ def test_what_ends_is_planned_at_sixty_days_renewed_at_thirty_and_fails_at_seven
     ],
 )
 def test_each_permission_too_few_or_too_many_is_named(granted: set[str], policy: Policy, found: list[tuple[State, str]]) -> None:
-    judged = list(judge_grants(frozenset(granted), needed_to_read(policy, writes_too=True)))
+    judged = list(judge_permissions(frozenset(granted), needed_to_read(policy, writes_too=True)))
     assert [one.state for one in judged] == [state for state, _ in found]
     assert all(words in one.cause for one, (_, words) in zip(judged, found, strict=True)), judged
     assert all(one.remedy for one in judged)
 
 
 def test_a_tolerated_permission_is_neither_missed_nor_too_many() -> None:
-    grants = needed_to_read(Policy(), writes_too=True)
-    assert list(judge_grants(READS | {"Application.Read.All"}, grants, tolerates=["Application.Read.All"])) == []
-    assert [one.state for one in judge_grants(READS | {"Application.Read.All"}, grants)] == [State.FAILED]
+    needed = needed_to_read(Policy(), writes_too=True)
+    assert list(judge_permissions(READS | {"Application.Read.All"}, needed, tolerates=["Application.Read.All"])) == []
+    assert [one.state for one in judge_permissions(READS | {"Application.Read.All"}, needed)] == [State.FAILED]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_the_script_grants_what_is_needed_and_no_more() -> None:
 
 @pytest.mark.parametrize("page", ["infra/README.md", "docs/edges/graph.md"])
 def test_the_pages_list_each_permission_that_is_needed(page: str) -> None:
-    assert {one.name for one in GRANTS} <= set(_first_cells(page))
+    assert {one.name for one in PERMISSIONS} <= set(_first_cells(page))
 
 
 def test_the_infra_page_names_the_scopes_that_are_needed_on_the_desk() -> None:
