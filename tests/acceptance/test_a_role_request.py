@@ -11,6 +11,13 @@ from world import Someone
 
 pytestmark = pytest.mark.servers
 
+
+@pytest.fixture(scope="module")
+def up(up_either_way: Product) -> Product:
+    """Told of one process, and of two workers over AMQP."""
+    return up_either_way
+
+
 CHANGES, DESK = "ITSM-ChangeManagers", "ITSM-ServiceDesk"
 
 

@@ -13,6 +13,12 @@ from world import BREAK_GLASS, Someone
 pytestmark = pytest.mark.servers
 
 
+@pytest.fixture(scope="module")
+def up(up_either_way: Product) -> Product:
+    """Told of one process, and of two workers over AMQP."""
+    return up_either_way
+
+
 def test_a_joiner_gets_exactly_one_onboarding_ticket_linked_to_their_user(up: Product) -> None:
     boss = up.world.person("Grace Lindqvist")
     ada = up.world.person("Ada Nilsson", manager=boss, employeeHireDate="2031-03-01T00:00:00Z", department="Treasury")
