@@ -291,7 +291,7 @@ def _beside_us(path: Path) -> Path:
 
 
 def _urls(settings: Settings) -> Any:
-    from joinery.app import SubscriptionUrls
+    from joinery.engine.standing_orders import SubscriptionUrls
 
     root = settings.public_url.rstrip("/")
     secret = settings.client_state.reveal()

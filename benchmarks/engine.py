@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from adapters.system import SystemClock, SystemRandomness
-from joinery.app import App, SubscriptionUrls
+from joinery.app import App
 from joinery.assembly import Ports, assemble
 from joinery.domain.events import Joined
 from joinery.domain.person import Sighting
@@ -20,6 +20,7 @@ from joinery.engine.memory_directory import MemoryDirectory
 from joinery.engine.ports import DeadLetter, Outgoing, ServiceDesk, StateStore
 from joinery.engine.recipes import Recipe, Workflow
 from joinery.engine.retry import EngineTiming
+from joinery.engine.standing_orders import SubscriptionUrls
 from joinery.testing import DEPLOYMENT, TENANT, MemoryIntake, MemorySubscriptions, everyone, person
 
 #: The group that every person here is in.

@@ -19,16 +19,17 @@ from joinery.engine.desk_door import DeskDoor
 from joinery.engine.dispatch import Dispatcher
 from joinery.engine.envelope import ALERTS, Envelope, EnvelopeKind, decode
 from joinery.engine.group_looks import GroupLooks
-from joinery.engine.health import SUBSCRIBED, Health
+from joinery.engine.health import Health
 from joinery.engine.hints import HintReader
 from joinery.engine.intake import Intake, Reply, Unacceptable
 from joinery.engine.parking import ParkingLot
 from joinery.engine.partition import DUE
 from joinery.engine.pauses import PauseBoard
-from joinery.engine.ports import Clock, Document, MessageQueue, Outgoing, Randomness, StateStore, Subscriptions
+from joinery.engine.ports import Clock, Document, MessageQueue, Outgoing, Randomness, StateStore
 from joinery.engine.promotion import PromotionBook, look_sent, retried, wanted_looks
 from joinery.engine.readside import ReadSide
 from joinery.engine.retry import STORE_PAUSE, busy_pause, refused_pause
+from joinery.engine.standing_orders import StandingOrders
 from joinery.engine.sweeps import OWED, STARTED, Sweeper, SweepReport, owe
 from joinery.engine.upkeep import Upkeep
 from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
@@ -43,16 +44,6 @@ _RACES = 3
 _REFUSALS = 12
 #: A hint that was dead-lettered this often is shown to a person instead.
 _REVIVALS = 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SubscriptionUrls:
-    """Where notifications shall go, the secret they carry, and a fingerprint of it all that may be stored."""
-
-    notification_url: str
-    lifecycle_url: str
-    client_state: str
-    fingerprint: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,8 +63,7 @@ class App:
     hints: HintReader
     sweeper: Sweeper
     alerts: AlertDesk
-    subscriptions: Subscriptions
-    urls: SubscriptionUrls
+    orders: StandingOrders
     pauses: PauseBoard
     breaker: Breaker
     held: HeldBook
@@ -255,8 +245,16 @@ class App:
         self._go_on_with_decided(now)
         self._revive()
         self.answers.poll_if_due()
+        self._subscribe_where_nobody_did()
         self.upkeep.erase()
         return woken
+
+    def _subscribe_where_nobody_did(self) -> None:
+        if self.orders.wanting():
+            try:
+                self.renew_subscriptions()
+            except (TryLater, Refused) as error:
+                _log.warning("not subscribed", extra={"action": "not_subscribed", "error": type(error).__name__})
 
     def _go_on_with_decided(self, now: datetime) -> None:
         """Look at everybody about whom somebody decided something since: a held change, a rehearsed one, a failed run, an applied edit."""
@@ -306,26 +304,11 @@ class App:
 
     def renew_subscriptions(self, *, renew: bool = False) -> dict[str, datetime]:
         """See to it that both subscriptions exist, point here, and last; ``renew`` both, however long they last. Raises TryLater or Refused."""
-        etag, stored = self.store.read_shared(SUBSCRIBED)
-        # Not known by us means not ours to trust: whatever stands there carries a secret that we do not know.
-        changed = (stored or {}).get("fingerprint") != self.urls.fingerprint
         try:
-            ends = self.subscriptions.ensure(
-                notification_url=self.urls.notification_url,
-                lifecycle_url=self.urls.lifecycle_url,
-                client_state=self.urls.client_state,
-                changed=changed,
-                renew=renew,
-            )
+            return self.orders.see_to(renew=renew)
         except Refused as error:
             self._alert(f"the directory refuses our subscriptions: {error}", about=f"subscriptions#{to_text(self.clock.now())}")
             raise
-        until = {resource: to_text(moment) for resource, moment in ends.items()}
-        document: Document = {"fingerprint": self.urls.fingerprint, "ends": until}
-        # Another worker may see to it in the same moment.
-        with contextlib.suppress(LostRace):
-            self.store.replace_shared(SUBSCRIBED, document, expected=etag)
-        return dict(ends)
 
     # --- the start, and how we are ---
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from joinery.app import App, SubscriptionUrls
+from joinery.app import App
 from joinery.domain.events import AlertRaised, Left
 from joinery.domain.policy import Policy
 from joinery.engine.alerts import AlertDesk, LogOnly
@@ -44,6 +44,7 @@ from joinery.engine.reports import ReportsTeller
 from joinery.engine.retry import EngineTiming
 from joinery.engine.runner import Runner
 from joinery.engine.seals import SEAL_EVERY, Sealer
+from joinery.engine.standing_orders import StandingOrders, SubscriptionUrls
 from joinery.engine.surroundings import Surroundings
 from joinery.engine.sweeps import Sweeper
 from joinery.engine.upkeep import Upkeep
@@ -173,8 +174,7 @@ def assemble(
             deployment=deployment,
             workflow=catalogue.get(AlertRaised) if "alert" in policy.desk.tickets else None,
         ),
-        subscriptions=ports.subscriptions,
-        urls=urls,
+        orders=StandingOrders(store=store, subscriptions=ports.subscriptions, urls=urls, clock=clock),
         pauses=pauses,
         breaker=breaker,
         held=held,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from joinery.app import App, SubscriptionUrls
+from joinery.app import App
 from joinery.assembly import Ports, assemble
 from joinery.domain.events import Fact
 from joinery.domain.groups import DirectGroup, GroupTraits, WatchedGroup
@@ -34,6 +34,7 @@ from joinery.engine.ports import Clock, DeltaPage, Directory, Snapshot, StateSto
 from joinery.engine.promotion import PromotionBook
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
+from joinery.engine.standing_orders import SubscriptionUrls
 from joinery.engine.sweeps import WATCHING
 from joinery.errors import Refused
 

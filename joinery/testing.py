@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from joinery.app import App, SubscriptionUrls
+from joinery.app import App
 from joinery.assembly import Ports, assemble
 from joinery.domain.person import Person
 from joinery.domain.policy import BreakerPolicy, Policy, Ring, WorkflowPolicy
@@ -31,6 +31,7 @@ from joinery.engine.ports import AlertSink, Outgoing
 from joinery.engine.readside import AuditLine, RunView
 from joinery.engine.recipes import Catalogue
 from joinery.engine.retry import EngineTiming
+from joinery.engine.standing_orders import SubscriptionUrls
 
 #: The tenant and deployment of every World.
 TENANT, DEPLOYMENT = "local", "test"

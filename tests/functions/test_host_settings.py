@@ -133,7 +133,7 @@ def test_subscriptions_carry_the_addresses_that_the_host_serves(tmp_path: Path) 
     root = "https://joinery.azurewebsites.net"
     parts = build_app(settings_in(tmp_path, root))
     try:
-        urls = {parts.app.urls.notification_url, parts.app.urls.lifecycle_url}
+        urls = {parts.app.orders.urls.notification_url, parts.app.orders.urls.lifecycle_url}
     finally:
         parts.close()
     prefix = HOST["extensions"]["http"]["routePrefix"]

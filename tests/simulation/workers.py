@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adapters.queues.messages import SessionLock
-from joinery.app import App, SubscriptionUrls
+from joinery.app import App
 from joinery.assembly import Ports, assemble
 from joinery.engine.memory import SeededRandomness
 from joinery.engine.retry import EngineTiming
+from joinery.engine.standing_orders import SubscriptionUrls
 from joinery.errors import JoineryError, LockLost
 from joinery.testing import DEPLOYMENT, TENANT, MemoryIntake, MemorySubscriptions
 from tests.simulation import faults as f

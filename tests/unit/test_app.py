@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import UTC, timedelta, tzinfo
+from itertools import pairwise
 
 import pytest
 
@@ -12,6 +13,7 @@ from joinery.engine.audit import AuditRecord, first_break
 from joinery.engine.envelope import Envelope, EnvelopeKind, decode, person_subject
 from joinery.engine.intake import Hint
 from joinery.engine.ports import DeadLetter
+from joinery.errors import Refused, TryLater
 from joinery.testing import TENANT, World, person
 
 ADA = person("ada", display_name="Ada Lovelace", mail="lovelace@contoso.example", groups=("ITSM-NewJoiner",))
@@ -161,6 +163,38 @@ def test_health_waits_for_both_subscriptions_and_the_start_up_sweep() -> None:
     assert world.app.health()[0]
     world.clock.advance(days=29)
     assert world.app.health()[1]["waiting_for"] == ["both subscriptions"]
+
+
+def test_where_nobody_subscribed_the_tick_does_so_within_minutes_and_no_more_once_they_stand() -> None:
+    """The timer that renews them may be six hours away after a first deployment, and until then nothing would be told."""
+    world = World()
+    for _ in range(10):
+        world.app.tick()
+        world.pass_time(minutes=1)
+    assert len(world.subscriptions.asked) == 1
+    assert "both subscriptions" not in world.app.health()[1]["waiting_for"]
+    # They ended, and the timer did not come.
+    world.clock.advance(days=29)
+    world.app.tick()
+    world.app.tick()
+    assert len(world.subscriptions.asked) == 2
+
+
+@pytest.mark.parametrize("trouble", [Refused("no permission"), TryLater("busy")])
+def test_while_the_directory_takes_no_subscription_the_tick_goes_on_and_tries_every_five_minutes(
+    trouble: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, tried = World(), []
+
+    def ensure(**_: object) -> None:
+        tried.append(world.clock.now())
+        raise trouble
+
+    monkeypatch.setattr(world.subscriptions, "ensure", ensure)
+    for _ in range(13):
+        world.app.tick()
+        world.pass_time(minutes=1)
+    assert [later - earlier for earlier, later in pairwise(tried)] == [timedelta(minutes=5)] * 2
 
 
 def test_health_never_raises() -> None:
