@@ -18,7 +18,9 @@ AWAITING, CLOSING = "status that awaits", "status that closes"
 def reach(bench: Bench) -> str:
     """``/authinfo`` and ``/InstanceInfo``, which need no token: the version, and where tokens come from."""
     seen = bench.client.discover("/InstanceInfo")
-    bench.version = wire.line(wire.text(seen, "version"), 40) if isinstance(seen, dict) else ""
+    # That it tells the version is known, in which member is not.
+    versions = [str(value) for name, value in seen.items() if "version" in name.casefold() and value] if isinstance(seen, dict) else []
+    bench.version = wire.line(versions[0], 40) if versions else ""
     told = bench.client.discover("/authinfo")
     auth_url = wire.text(told, "auth_url") if isinstance(told, dict) else ""
     where = "the one we ask" if bench.client.signs_in_at(auth_url) else "another one than JOINERY_HALO_AUTH_URL"
@@ -74,15 +76,18 @@ def resolve_names(bench: Bench) -> str:
     _look(bench, wrong, STATUS, desk.awaiting_status, "[desk] awaiting_status", title=AWAITING)
     _look(bench, wrong, STATUS, desk.closed_status, "[desk] closed_status", title=CLOSING)
     _look(bench, wrong, APPROVAL_PROCESS, desk.approval_process, "[desk] approval_process")
-    if plan.role:
-        _look(bench, wrong, ROLE, plan.role, "the role of the plan")
+    if plan.role and (count := bench.names.count(ROLE, plan.role)) != 1:
+        bench.missing.add(ROLE.title)
+        wrong.append(f"{count or 'no'} roles are called {plan.role!r}. It has: {bench.names.existing(ROLE)}")
     outcome = _note_outcome(bench)
     if not outcome:
         bench.missing.add(NOTE_OUTCOME)
         shown = bench.names.existing(OUTCOME)
         wrong.append(f"no outcome leaves a note: none has a name in [notes] outcomes, nor the id in outcome_id. It has: {shown}")
     if wrong:
-        raise FailedStep("; ".join(wrong), "Make them there, or correct policy, the plan or [notes] outcomes of the profile.")
+        raise FailedStep(
+            "; ".join(wrong), "Make them there, or correct policy, the role that was given, or [notes] outcomes of the profile."
+        )
     field = bench.names.find(FIELD, plan.key_field)
     key = (
         f"custom field {field.id} holds keys" if field else f"there is no custom field {plan.key_field}, so the summary carries keys alone"

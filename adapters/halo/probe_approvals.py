@@ -17,7 +17,7 @@ def start_approval(bench: Bench) -> str:
     number = bench.ticket()
     bench.must_have(APPROVAL_PROCESS.title, AWAITING, NOTE_OUTCOME)
     if not bench.plan.approver:
-        raise SkippedStep("the plan names no approver", "Name the address of a test user who may approve.")
+        raise SkippedStep("no approver was named", "Name the address of a test user who may approve.")
     user = one_of(bench.users().at(bench.plan.approver, deadline=bench.client.deadline()), "user")
     bench.approver_id = str(wire.id_of(user, "GET /Users"))
     order, ref = _ask(bench, 1)

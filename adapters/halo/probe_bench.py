@@ -116,7 +116,7 @@ class Bench:
         self.must_be_signed_in()
         for title in titles:
             if title in self.missing:
-                raise SkippedStep(f"the desk does not have the {title} that policy names: step 4")
+                raise SkippedStep(f"the {title} was not found: step 4")
 
     def ticket(self) -> int:
         """The probe's ticket. SkippedStep where there is none."""
@@ -210,5 +210,5 @@ def one_of(rows: list[dict[str, Any]], what: str) -> dict[str, Any]:
     """The only one of them. Raises Refused where there is none or several."""
     if len(rows) != 1:
         ids = ", ".join(str(row.get("id")) for row in rows)
-        raise Refused(f"{len(rows) or 'no'} {what}s have the address that the plan names{f': {ids}' if ids else ''}")
+        raise Refused(f"{len(rows) or 'no'} {what}s have the address that was given{f': {ids}' if ids else ''}")
     return rows[0]

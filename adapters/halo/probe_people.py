@@ -21,7 +21,7 @@ def give_and_take_role(bench: Bench) -> str:
     bench.must_have(ROLE.title)
     plan = bench.plan
     if not plan.agent or not plan.role:
-        raise SkippedStep("the plan names no test agent or no role", "Name the address of a test agent, and a role that it does not have.")
+        raise SkippedStep("no test agent and role were named", "Name the address of a test agent, and a role that it does not have.")
     agent = one_of(bench.agents().at(plan.agent, bench.client.deadline()), "agent")
     number, before = wire.id_of(agent, "GET /Agent"), _roles_of(agent)
     if any(wire.same(name, plan.role) for name in before.values()):
@@ -43,7 +43,7 @@ def deactivate_and_back(bench: Bench) -> str:
     """``inactive`` on and off; then whether the members stay that link a user to the directory and name its manager."""
     bench.must_be_signed_in()
     if not bench.plan.user:
-        raise SkippedStep("the plan names no test user", "Name the address of a test user.")
+        raise SkippedStep("no test user was named", "Name the address of a test user.")
     user = one_of(bench.users().at(bench.plan.user, deadline=bench.client.deadline()), "user")
     number = wire.id_of(user, "GET /Users")
     with bench.putting_back(f"user {number}", lambda: _restore_user(bench, number, user)):

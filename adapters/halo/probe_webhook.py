@@ -25,7 +25,7 @@ def catch_delivery(bench: Bench) -> str:
     """Register, change the ticket's status, read the log of deliveries, take away. Whoever has the address need not answer."""
     number = bench.ticket()
     if not bench.plan.webhook_url:
-        raise SkippedStep("the plan names no address for a webhook", "Name one that the desk can post to; nothing needs to answer there.")
+        raise SkippedStep("no address for a webhook was named", "Name one that the desk can post to; nothing needs to answer there.")
     name = f"Joinery probe {bench.key}"
     made = [name]
     with bench.putting_back("the webhook", lambda: _take_away(bench, made)):
