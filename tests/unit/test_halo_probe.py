@@ -199,6 +199,15 @@ def test_a_search_that_lags_is_measured_and_a_longer_lag_suggested(made: Callabl
     assert result.suggested_lag == 3 * result.search_lag
 
 
+def test_a_version_in_another_member_and_another_authorisation_server_are_seen(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    pages = {"/InstanceInfo": {"VersionNumber": 2.236}, "/authinfo": {"auth_url": "https://elsewhere.example/auth"}}
+    halo.becomes = lambda path, body: pages.get(path, body)
+    result = halo.probe()
+    assert (not_well(result), result.version) == ({}, "2.236")
+    assert step(result, 1).saw == "version 2.236; tokens come from another one than JOINERY_HALO_AUTH_URL"
+
+
 def test_an_outcome_that_was_renamed_is_known_by_its_new_name(made: Callable[..., Sandbox]) -> None:
     halo = made()
     halo.post("/Outcome", id=7, outcome="Remark", buttonname="Remark")
