@@ -127,7 +127,7 @@ def _queue(settings: Settings, clock: Clock, stack: ExitStack) -> MessageQueue |
 
     if settings.queue == "embedded":
         # Its file belongs to the process that serves; health counts what waits in it.
-        return Side(why="the embedded queue belongs to the process that runs it", remedy="")
+        return Side(why="no Service Bus is named here, and the embedded queue belongs to the process that runs it", remedy="")
     opened = open_queue(settings, clock)
     stack.callback(opened.close)
     return opened.queue

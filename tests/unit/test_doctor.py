@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -192,6 +193,9 @@ def test_every_finding_leads_to_a_heading_that_is_there(company: Company) -> Non
     text = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
     headings = {line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")}
     assert {one.name for one in QUESTIONS} <= headings
+    assert [one.name for one in QUESTIONS] == re.findall(r"^\| \[`([a-z-]+)`\]\(#\1\) \| \S", text, re.MULTILINE), (
+        "the table has each in its order"
+    )
     away = replace(company.patient(), public_url="", clocks={})
     for check in examine(away, QUESTIONS):
         assert check.state is State.WELL or check.page == f"docs/doctor.md#{check.name}"
