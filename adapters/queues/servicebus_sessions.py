@@ -71,7 +71,10 @@ class ServiceBusSessions:
         if wait <= 0:
             return None
         wanted = NEXT_AVAILABLE_SESSION if session_id is None else session_id
-        receiver = self._connected().get_queue_receiver(self._address.queue, session_id=wanted, max_wait_time=_ACCEPT_WAIT)
+        # ``timeout`` is how long the answer to a settlement is waited for; unsaid it is a minute, in which the lock may end ("azure-servicebus" 7.15).
+        receiver = self._connected().get_queue_receiver(
+            self._address.queue, session_id=wanted, max_wait_time=_ACCEPT_WAIT, timeout=_PATIENCE
+        )
         with errors_as_ours("no session can be taken"):
             try:
                 receiver.__enter__()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.queues import servicebus_sessions
 from adapters.queues.servicebus import ServiceBusQueue
 from adapters.queues.servicebus_client import BusAddress
 from adapters.queues.servicebus_sessions import ServiceBusSessions
@@ -133,6 +134,25 @@ def test_a_session_whose_lock_or_connection_is_lost_is_taken_anew_and_its_messag
     sessions.release_session(lock)
     assert there(bus) == 0
     assert sessions.accept_session() is None
+
+
+def test_a_settlement_whose_answer_is_held_back_is_not_waited_for_and_was_taken(
+    bus: ServiceBus, queue: ServiceBusQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servicebus_sessions, "_PATIENCE", 2.0)
+    sessions = ServiceBusSessions(BusAddress(queue="people", connection=bus.connection_string))
+    queue.send([look()])
+    lock = sessions.accept_session(wait=1)
+    [message] = sessions.receive(lock)
+    bus.faults.hold_settlements = True
+    began = time.monotonic()
+    with pytest.raises((LockLost, QueueUnavailable)):
+        sessions.complete(message.lock_token or "")
+    # Not a measure of speed: the library's own patience is a minute.
+    assert time.monotonic() - began < 30
+    bus.faults.hold_settlements = False
+    sessions.close()
+    assert there(bus) == 0
 
 
 def test_dead_letters_are_shown_and_removed_one_by_one(bus: ServiceBus, queue: ServiceBusQueue) -> None:
