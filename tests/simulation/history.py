@@ -14,7 +14,7 @@ from tests.simulation.verdict import Verdict
 from tests.simulation.world import Simulation, Storm
 
 #: In such a share of the histories leavers are cut off in the directory.
-_CUT_OFF = 0.3
+_CUT_OFF = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
