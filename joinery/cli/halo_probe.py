@@ -167,5 +167,5 @@ def _document(result: ProbeResult) -> dict[str, object]:
         ],
         "measured": sorted(result.measured),
         "not_put_back": list(result.left),
-        "search_lag_seconds": result.search_lag.total_seconds() if result.search_lag else None,
+        "search_lag_seconds": result.search_lag.total_seconds() if result.search_lag is not None else None,
     }
