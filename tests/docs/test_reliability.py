@@ -9,7 +9,7 @@ from doc_pages import ROOT, prose
 
 PAGE = ROOT / "docs" / "reliability.md"
 #: How many faults there are.
-FAULTS = 45
+FAULTS = 52
 
 _NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 _ROW = re.compile(r"^\| (\d+) \|(.*)\|$", re.MULTILINE)
