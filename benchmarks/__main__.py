@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import beside_dbos, calls, cold, histories, intake, interpreting, journey, looks, memory, steps, stores, sweeping
+from benchmarks import beside_dbos, calls, cold, histories, intake, interpreting, journey, looks, memory, steps, stores, sweeping, worker
 from benchmarks.figure import Figure
 
 #: Name -> what measures it.
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "journey": journey.measure,
+    "worker": worker.measure,
     "cold": cold.measure,
     "stores": stores.measure,
     "steps": steps.measure,

@@ -24,13 +24,13 @@ _CHANGES = 10
 def measure() -> Iterator[Figure]:
     """Starts `joinery up --empty --no-play --settle-seconds 0` as a user would."""
     with tempfile.TemporaryDirectory() as folder:
-        port, graph_port, halo_port = _free_ports(3)
+        port, graph_port, halo_port = free_ports(3)
         command = [sys.executable, "-m", "joinery", "up", "--empty", "--no-play", "--settle-seconds", "0", "--data", folder]
         command += ["--port", str(port), "--graph-port", str(graph_port), "--halo-port", str(halo_port)]
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL)
         try:
-            _wait_ready(port, process)
+            wait_ready(port, process)
             yield Figure(name="ready after start", value=time.perf_counter() - began, unit="s", peer=3, peer_name="to reach")
             time.sleep(3)
             yield Figure(name="idle memory", value=resident(process.pid), unit="MB", peer=150, peer_name="to stay under")
@@ -76,7 +76,8 @@ def _notes(halo: HaloDriver, tickets: int) -> bool:
     return len(found) == tickets and bool(halo.call("GET", f"/Actions?ticket_id={found[0]['id']}")["actions"])
 
 
-def _wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Until health is 200. Raises RuntimeError where the process ended before."""
     while process.poll() is None:
         try:
             if httpx.get(f"http://127.0.0.1:{port}/api/health").status_code == httpx.codes.OK:
@@ -84,7 +85,7 @@ def _wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.02)
-    raise RuntimeError(f"`joinery up` ended with {process.returncode}")
+    raise RuntimeError(f"joinery ended with {process.returncode}")
 
 
 def resident(pid: int | str) -> float:
@@ -95,7 +96,8 @@ def resident(pid: int | str) -> float:
     raise RuntimeError("the system does not say how much memory a process has")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
