@@ -46,7 +46,7 @@ demo: $(VENV)/.runtime  ## the same at full speed in a temporary folder, with a 
 	@$(BIN)/joinery demo
 
 test: $(VENV)/.dev $(VENV)/.azurite $(VENV)/.functions $(VENV)/.halopsa  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 quick: $(VENV)/.dev  ## the tests that start no server and no process
 	$(BIN)/python -m pytest -n 2 -m "not servers"

@@ -29,6 +29,7 @@ def wait_until(what: str, look: Callable[[], T], *, within: float = PATIENCE, ex
     """The first truthy thing that ``look`` returns; AssertionError with the last look and the explanation where it never comes."""
     until, seen = time.monotonic() + within, None
     while time.monotonic() < until:
+        began = time.monotonic()
         try:
             seen = look()
         except httpx.TransportError as error:
@@ -38,7 +39,8 @@ def wait_until(what: str, look: Callable[[], T], *, within: float = PATIENCE, ex
             if seen:
                 return seen
             last = seen
-        time.sleep(0.05)
+        # A look that is a command of its own takes a core while it lasts; what it waits for wants that core, too.
+        time.sleep(max(0.05, 2 * (time.monotonic() - began)))
     raise AssertionError(f"not within {within:g} s: {what}\nlast look: {last!r}\n{explain() if explain else ''}")
 
 

@@ -17,7 +17,7 @@ def _chosen(calls: Sequence[str], *, half: int) -> list[Point]:
         return points
     writes = [point for point in points if point.call.startswith("perform")]
     others = [point for point in points if not point.call.startswith("perform")]
-    return writes[half::2] + others[5 * half :: 10]
+    return writes[half::2] + others[10 * half :: 20]
 
 
 @pytest.mark.servers

@@ -72,6 +72,8 @@ class CrashingWorld(World):
     With a ``file`` the store is that file, and every process opens it anew.
     """
 
+    minutes_from_tick_to_tick = 1
+
     def __init__(self, plan: Plan, file: Path | None = None) -> None:
         super().__init__(store=SqliteStateStore(file) if file else None)
         self.plan = plan
@@ -123,10 +125,11 @@ class CrashingWorld(World):
             self.after_a_crash()
 
     def minutes(self, count: int) -> None:
-        """Time passes, with a tick every minute."""
-        for _ in range(count):
+        """Time passes, with a tick every minute, or where each costs much, every so many."""
+        for minute in range(1, count + 1):
             self.pass_time(minutes=1)
-            self.tick()
+            if minute % self.minutes_from_tick_to_tick == 0:
+                self.tick()
         self.work()
 
 

@@ -28,6 +28,9 @@ STEP = 1 if os.environ.get("JOINERY_CAMPAIGN") else 11
 class TablesWorld(CrashingWorld):
     """A World whose state is in a table; requests to it may be the last of their process."""
 
+    #: A tick is fifteen requests, and seventy of them would be most of the story.
+    minutes_from_tick_to_tick = 5
+
     def __init__(self, store: TableStateStore) -> None:
         super().__init__(Plan())
         self.store = store

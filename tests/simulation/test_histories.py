@@ -1,4 +1,4 @@
-"""Two hundred histories, and the promises of the simulation itself: it repeats itself, it shrinks, and its oracle can say no."""
+"""A hundred histories, and the promises of the simulation itself: it repeats itself, it shrinks, and its oracle can say no."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.simulation.world import Simulation
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Histories in the ordinary run; the campaign has 10,000.
-HISTORIES, BLOCK = 200, 20
+HISTORIES, BLOCK = 100, 20
 
 
 def quiet(history: History) -> History:
