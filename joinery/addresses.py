@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from joinery.setting_checks import bad_url
 from joinery.settings import Settings
 
 _FILE = "stand-ins.json"
@@ -22,5 +23,10 @@ def with_addresses(settings: Settings) -> Settings:
         kept = json.loads((settings.data / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return settings
+    if not isinstance(kept, dict):
+        return settings
     named = {name: kept[name] for name in _KEPT if isinstance(kept.get(name), str) and not getattr(settings, name)}
+    if any(bad_url(address) for address in named.values()):
+        # Somebody else's file.
+        return settings
     return replace(settings, **named)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class GraphAppReview:
     client_id: str
     #: The file that we sign in with, and its password, where it is a certificate.
     certificate: str = ""
-    certificate_password: str = ""
+    certificate_password: str = field(default="", repr=False)
 
     def granted(self) -> frozenset[str] | None:
         """The ``roles`` claim of a token of ours; None where the token is none that can be read.
@@ -77,13 +77,15 @@ class GraphAppReview:
         self.client.read("GET", "/groups?$top=1&$select=id", _ANYTHING)
 
     def secret_ends(self, secret: str) -> datetime | None:
-        """When this client secret ends: the one whose hint fits, or else the last of them to end. None where there is none.
+        """When this client secret ends: the one whose hint fits, or else the last to end of those that show none. None where there is none.
 
         "Get application" by its appId; least permission ``Application.Read.All``. Refused without it.
         """
         path = f"/applications(appId='{self.client_id}')?$select=passwordCredentials"
         secrets = self.client.read("GET", path, _APPLICATION).password_credentials
-        fitting = [one for one in secrets if one.hint and secret.startswith(one.hint)] or secrets
+        fitting = (
+            [one for one in secrets if one.hint and secret.startswith(one.hint)] or [one for one in secrets if not one.hint] or secrets
+        )
         return max((_aware(one.end_date_time) for one in fitting if one.end_date_time), default=None)
 
     def certificate_end(self) -> datetime:

@@ -50,4 +50,7 @@ class HaloAppReview:
         The rows' ``group_name`` is from the generated model of a public client (``AzureAdMapping``); a mapping by filter names no group.
         """
         rows = wire.rows_of(self.client.get("/azureadmapping"), "/azureadmapping")
-        return frozenset(name for row in rows if (name := wire.text(row, "group_name")))
+        names = frozenset(name for row in rows if (name := wire.text(row, "group_name")))
+        if rows and not names:
+            raise Refused(f"GET /azureadmapping: none of its {len(rows)} rows names a group")
+        return names

@@ -56,7 +56,17 @@ def answer(bench: Bench) -> str:
     no = _result(bench, number, ref)
     if yes == no:
         raise FailedStep(f"a row says {yes} whether it was approved or rejected", "See that the approver answered once yes and once no.")
-    bench.learn(approved=(yes,), rejected=(no,))
+    profile = bench.client.profile
+    if yes in profile.rejected or no in profile.approved:
+        # Whoever answered the other way round would have every rejection taken for an approval from then on.
+        raise FailedStep(
+            f"a row that was approved says {yes}, one that was rejected {no}, and the profile has it the other way round",
+            "See that the approver answered yes first and no then, and probe again; if they did, write it into [approvals] by hand.",
+        )
+    # A profile may know more numbers than the two that were seen.
+    bench.learn(
+        approved=profile.approved if yes in profile.approved else (yes,), rejected=profile.rejected if no in profile.rejected else (no,)
+    )
     return f"a row that was approved says {yes}, one that was rejected {no}"
 
 

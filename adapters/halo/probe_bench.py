@@ -27,6 +27,8 @@ from joinery.errors import JoineryError, OutcomeUnknown, Refused, TryLater
 #: Seconds before what could not be put back is tried again, and again; what the desk or our budget asks for counts up to five minutes.
 _TRIES = (2.0, 10.0)
 _AFTER_MAX = 300.0
+#: Seconds after which an effect that did not show is looked for once more, before it counts as a habit that there is none.
+LATE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,10 +189,18 @@ class Bench:
                     self.left.append(f"{what}: {error}")
                     return None
                 asked = error.after if isinstance(error, TryLater) else None
-                self.pause(max(wait, min(asked.total_seconds() if asked else 0.0, _AFTER_MAX)))
+                try:
+                    self.pause(max(wait, min(asked.total_seconds() if asked else 0.0, _AFTER_MAX)))
+                except BaseException:
+                    self.left.append(f"{what}: {error}")
+                    raise
             except JoineryError as error:
                 self.left.append(f"{what}: {error}")
                 return None
+            except BaseException as error:
+                # A second Ctrl-C, or a defect: nobody knows how far it came.
+                self.left.append(f"{what}: broken off while it was put back ({type(error).__name__}): look at it by hand")
+                raise
         return None
 
     def waits(self) -> Iterator[float]:

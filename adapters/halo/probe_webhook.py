@@ -27,15 +27,18 @@ def catch_delivery(bench: Bench) -> str:
     if not bench.plan.webhook_url:
         raise SkippedStep("no address for a webhook was named", "Name one that the desk can post to; nothing needs to answer there.")
     name = f"Joinery probe {bench.key}"
-    made = [name]
-    with bench.putting_back("the webhook", lambda: _take_away(bench, made)):
+    made, known = [name], list[str]()
+    with bench.putting_back("the webhook", lambda: _take_away(bench, made, known)):
         try:
             webhook = _register(bench, name)
         except (TryLater, Refused):
             made.clear()
             raise
+        known.append(f"/Webhook/{webhook}")
         subscription = {**_SUBSCRIPTION, "webhook_id": webhook, "eventno": _event(bench)}
-        bench.client.post("/Notification", subscription, deadline=bench.client.deadline())
+        written = bench.client.post("/Notification", subscription, deadline=bench.client.deadline())
+        # It goes first: whether it goes with its webhook is not known.
+        known.insert(0, f"/Notification/{written['id']}")
         _change_status(bench, number)
         body = _delivered(bench, webhook, number)
     return _judged(bench, body, number)
@@ -113,11 +116,22 @@ def _leaves(body: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, An
         yield path, body
 
 
-def _take_away(bench: Bench, names: list[str]) -> None:
-    """By their names, which are ours alone: the answer that made one may have been lost."""
+def _take_away(bench: Bench, names: list[str], known: list[str]) -> None:
+    """What is known, then by their names, which are ours alone: the answer that made one may have been lost."""
+    refused = []
+    for path in list(known):
+        try:
+            with contextlib.suppress(NotThere):
+                bench.client.delete(path, deadline=bench.client.deadline())
+            known.remove(path)
+        except Refused as error:
+            # Of the others as much as can be.
+            refused.append(f"{path.removeprefix('/')}: {error}")
     for webhook in _named(bench, names):
         with contextlib.suppress(NotThere):
             bench.client.delete(f"/Webhook/{webhook}", deadline=bench.client.deadline())
+    if refused:
+        raise Refused(f"{'; '.join(refused)}: remove it by hand")
     if left := _named(bench, names):
         raise Refused(f"webhook {left[0]} is still there: remove it by hand")
 

@@ -16,6 +16,8 @@ from joinery.errors import TryLater
 _WITHIN = httpx.Timeout(15, connect=5)
 #: Nothing that is asked for is longer, in bytes.
 _BODY_MAX = 256 * 1024
+#: httpx counts its timeouts per read: whoever sends a byte now and then would never be late.
+_WHOLE_MAX = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +63,9 @@ class PlainHearing:
                     body += chunk
                     if len(body) > _BODY_MAX:
                         raise TryLater("the answer is longer than anything that was asked for")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+                    if self._clock.monotonic() - started > _WHOLE_MAX:
+                        raise TryLater(f"the answer began, and did not end within {_WHOLE_MAX:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise TryLater(f"nobody answers there ({type(error).__name__})") from None
         return Answered(
             status=reply.status_code,
@@ -79,6 +83,6 @@ def _date(header: str | None) -> datetime | None:
         return None
     try:
         moment = parsedate_to_datetime(header)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from joinery.doctor.patient import Patient, Side
 from joinery.errors import ConfigurationError, Finding, StoreUnavailable
+from joinery.setting_checks import on_loopback
 
 if TYPE_CHECKING:
     from adapters.graph.app_review import GraphAppReview
@@ -37,7 +38,7 @@ def patient_of(settings: Settings, stack: ExitStack) -> Patient:
         policy=policy,
         clock=clock,
         hearing=hearing,
-        missing=tuple(settings.missing(writes=policy.cut_off.writes)),
+        missing=_missing(settings, policy),
         store=_store(settings, stack),
         queue=_queue(settings, clock, stack),
         directory=directory,
@@ -48,6 +49,18 @@ def patient_of(settings: Settings, stack: ExitStack) -> Patient:
         clocks=_clocks(settings),
         public_url=settings.public_url.rstrip("/"),
     )
+
+
+def _missing(settings: Settings, policy: Policy) -> tuple[Finding, ...]:
+    """What a deployment has to name and nobody has, each once; but for the clientState, which only the functions need."""
+    found = settings.missing(writes=policy.cut_off.writes)
+    if not (on_loopback(settings.graph_url) and on_loopback(settings.halo_url)):
+        try:
+            settings.check_complete()
+        except ConfigurationError as error:
+            known = {"JOINERY_CLIENT_STATE", *(one.place for one in found)}
+            found += [one for one in error.findings if one.place not in known]
+    return tuple(found)
 
 
 def _directory(
@@ -71,7 +84,7 @@ def _directory(
         certificate=settings.graph_certificate,
         certificate_password=settings.graph_certificate_password.reveal(),
     )
-    writer = None
+    writer: GraphAppReview | Side | None = None
     if writing := writer_of(settings, clock):
         write_tokens, write_client = writing
         stack.callback(write_tokens.close)
@@ -84,6 +97,9 @@ def _directory(
             certificate=settings.graph_write_certificate,
             certificate_password=settings.graph_write_certificate_password.reveal(),
         )
+    elif policy.cut_off.writes and not on_loopback(settings.graph_url):
+        # Whoever reads is not to have these permissions, so nobody is told to grant them.
+        writer = Side(why="JOINERY_GRAPH_WRITE_CREDENTIAL is not set here, so whoever writes cannot be asked", remedy=_AS_DEPLOYED)
     directory, place = GraphDirectory(client, clock=clock), str(settings.policy)
     return reader, writer, lambda: list(unknown_to_directory(directory, policy, place))
 

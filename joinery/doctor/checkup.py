@@ -110,12 +110,16 @@ def _found(patient: Patient, question: Question, unwell: set[str]) -> list[Found
     for name in question.needs:
         if name in unwell:
             return [skipped(f"needs {name}, which did not pass")]
+    found: list[Found] = []
     try:
-        return list(question.ask(patient)) or [well("nothing to find")]
+        # One by one: what was found before it broke off is found.
+        for one in question.ask(patient):
+            found.append(one)  # noqa: PERF402 - extend() would do the same and not say why
+        return found or [well("nothing to find")]
     except JoineryError as error:
-        return [failed(str(error), question.remedy)]
+        return [*found, failed(str(error), question.remedy)]
     except Exception as error:
         # A check that stumbles is a defect of ours, and no reason not to make the others. The text of a stranger's exception may hold anything.
         _log.exception("a check stumbled", extra={"action": "check_stumbled", "check": question.name})
         remedy = "That is a defect in Joinery: report it with the trace from the log."
-        return [failed(f"the check itself stumbled ({type(error).__name__})", remedy)]
+        return [*found, failed(f"the check itself stumbled ({type(error).__name__})", remedy)]

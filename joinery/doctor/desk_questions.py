@@ -44,10 +44,14 @@ def permissions(patient: Patient) -> Iterator[Found]:
 
 def names(patient: Patient) -> Iterator[Found]:
     """Roles, teams, types, clients and sites of the policy."""
-    found, field, desk = patient.unknown_to_desk(), patient.settings.halo_key_field, patient.desk
+    field, desk = patient.settings.halo_key_field, patient.desk
+    if isinstance(desk, Side):
+        yield skipped(desk.why, desk.remedy)
+        return
+    found = patient.unknown_to_desk()
     for one in found:
         yield failed(f"{one.place} {one.problem}", one.remedy)
-    if not isinstance(desk, Side) and not desk.has_field(field):
+    if not desk.has_field(field):
         yield warning(
             f"there is no custom field {field} for the key, or it may not be listed: tickets are found by their summary alone",
             "Make it, a searchable text on tickets (infra/README.md, step 2), or name yours in JOINERY_HALO_KEY_FIELD.",

@@ -109,6 +109,9 @@ def _end(whom: str, app: DirectoryApp | Side, way: str, secret: str, now: dateti
 
 def names(patient: Patient) -> Iterator[Found]:
     """Groups and people of the policy."""
+    if isinstance(patient.directory, Side):
+        yield skipped(patient.directory.why, patient.directory.remedy)
+        return
     found = patient.unknown_to_directory()
     for one in found:
         yield failed(f"{one.place} {one.problem}", one.remedy)

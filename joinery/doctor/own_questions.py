@@ -14,6 +14,7 @@ from joinery.doctor.patient import Heard, Patient, Side
 from joinery.engine.coverage_watch import LATE, LATE_AFTER, coverage
 from joinery.engine.health import SUBSCRIBED
 from joinery.errors import TryLater
+from joinery.setting_checks import on_loopback
 
 #: How long Graph waits for the token to come back ("change-notifications-delivery-webhooks").
 HANDSHAKE_MAX = timedelta(seconds=10)
@@ -78,6 +79,12 @@ def webhook(patient: Patient) -> Iterator[Found]:
     if not patient.public_url:
         yield skipped("no public address is known here", "Set JOINERY_PUBLIC_URL.")
         return
+    if on_loopback(patient.public_url) and not on_loopback(patient.settings.graph_url):
+        yield failed(
+            f"{patient.public_url} is this machine's own, where Microsoft Graph reaches nobody",
+            "Set JOINERY_PUBLIC_URL to the https address under which Graph reaches the functions, without /api.",
+        )
+        return
     wrong = 0
     for door in ("notifications", "lifecycle"):
         # Like Graph's own: with blanks (as +) and a colon, so that whoever decodes twice or not at all is found out.
@@ -108,8 +115,11 @@ def _handshake(heard: Heard, token: str) -> Iterator[str]:
 def desk_webhook(patient: Patient) -> Iterator[Found]:
     """Whether the door for the desk's webhook is open at the address that only the desk knows, and to nobody without credentials."""
     secret = patient.settings.desk_webhook_secret.reveal()
-    if not secret or not patient.public_url:
-        yield skipped("no webhook of the desk is set up here: answers are found by asking every few minutes")
+    if not secret:
+        yield skipped("JOINERY_DESK_WEBHOOK_SECRET is not set here; without a webhook answers are found by asking every few minutes")
+        return
+    if not patient.public_url:
+        yield skipped("no public address is known here", "Set JOINERY_PUBLIC_URL.")
         return
     # The last part of the address is a secret, so the findings leave it out.
     status = patient.hearing.post(f"{patient.public_url}/api/desk-events/{secret}").status
@@ -151,16 +161,18 @@ def covered(patient: Patient) -> Iterator[Found]:
     if found.swept_at is None:
         yield failed("no sweep of the directory has ended yet", remedy)
         return
-    for trouble in found.open_troubles:
+    late = now - found.swept_at
+    # A sweep that has ended is late no more; the next tick strikes it out.
+    troubles = [one for one in found.open_troubles if one.what != LATE or late > LATE_AFTER]
+    for trouble in troubles:
         since = f"since {trouble.since:%Y-%m-%d %H:%M} UTC" if trouble.since else "for a time that is not known"
         what = (
             "no sweep has ended" if trouble.what == LATE else f"the delta link {trouble.what} is lost, and not everybody was compared yet"
         )
         yield failed(f"{what} {since}", remedy)
-    late = now - found.swept_at
-    if late > LATE_AFTER and not any(one.what == LATE for one in found.open_troubles):
+    if late > LATE_AFTER and not any(one.what == LATE for one in troubles):
         yield failed(f"the last sweep ended {late // timedelta(minutes=1)} minutes ago; they come every five", remedy)
-    elif not found.open_troubles:
+    elif not troubles:
         yield well(f"swept {_ago(late)} ago, no hole is open, {_links(found.spans)}")
 
 
@@ -177,6 +189,6 @@ def _links(spans: Iterable[str]) -> str:
 def _json(heard: Heard) -> dict[str, object]:
     try:
         document = json.loads(heard.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

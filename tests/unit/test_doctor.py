@@ -24,16 +24,18 @@ from adapters.halo.client import HaloClient
 from adapters.halo.policy_check import unknown_names
 from adapters.webhooks.hearing import PlainHearing
 from joinery.cli.online import unknown_to_directory
-from joinery.doctor.checkup import Check, Question, State, examine
+from joinery.doctor.checkup import Check, Question, State, examine, warning
 from joinery.doctor.patient import Patient, Side
 from joinery.doctor.questions import QUESTIONS
 from joinery.domain.moments import to_text
 from joinery.domain.policy import CutOffPolicy, Policy
 from joinery.engine.coverage import Trouble, TroubleBook
+from joinery.engine.coverage_watch import LATE
 from joinery.engine.health import SUBSCRIBED
 from joinery.engine.memory import FakeClock, MemoryQueue, MemoryStateStore
 from joinery.engine.ports import DeadLetter, Document
 from joinery.engine.sweeps import SWEPT
+from joinery.errors import TryLater
 from joinery.settings import Secret, Settings
 from simulators.clock import write_instant
 from simulators.company import prepare_desk
@@ -233,6 +235,22 @@ def test_a_token_that_nobody_can_read_leaves_the_permissions_unknown(company: Co
     assert company.only("graph-permissions", directory=replace(patient.directory, tokens=Opaque()))[0] is State.SKIPPED
 
 
+def test_what_nobody_was_asked_for_is_not_called_well(company: Company) -> None:
+    away = Side(why="not from here", remedy="Go there.")
+    asked = {"directory": away, "desk": away, "unknown_to_directory": list, "unknown_to_desk": list}
+    for name in ("graph-names", "halo-names"):
+        assert company.only(name, **asked) == (State.SKIPPED, "not from here")
+
+
+def test_what_a_check_found_before_it_broke_off_is_told(company: Company) -> None:
+    def breaks_off(patient: Patient) -> Iterator[Any]:
+        yield warning("the first", "Look.")
+        raise TryLater("the second does not answer")
+
+    found = [(one.state, one.cause) for one in examine(company.patient(), [Question(name="x", ask=breaks_off)])]
+    assert found == [(State.WARNING, "the first"), (State.FAILED, "the second does not answer")]
+
+
 def test_a_wrong_secret_fails_once_and_what_needs_it_is_skipped(company: Company) -> None:
     checks = {one.name: one for one in examine(company.patient(secret="other"), QUESTIONS)}
     assert checks["graph"].state is State.FAILED and "7000215" in checks["graph"].cause
@@ -349,7 +367,41 @@ def test_a_watched_group_that_halos_import_maps_too_fails_for_a_role_and_warns_f
     assert company.only("halo-import", scope="all")[0] is State.WELL
 
 
+def test_a_mapping_whose_rows_name_no_group_is_not_called_empty(company: Company) -> None:
+    company.switch(import_maps=["All staff"])
+    desk, group = company.wires["halo.test"], b'"group_name"'
+
+    class OtherNames(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            answer = desk.handle_request(request)
+            return httpx.Response(answer.status_code, content=answer.read().replace(group, b'"azure_group"'))
+
+    company.wires["halo.test"] = OtherNames()
+    state, cause = company.only("halo-import", scope="all")
+    assert state is State.SKIPPED and "none of its 1 rows names a group" in cause
+
+
 # --- ours ---
+
+
+def test_an_address_on_this_machine_is_none_that_the_real_graph_reaches(company: Company) -> None:
+    company.wires["localhost"] = company.wires["joinery.test"]
+    settings = replace(Settings(), graph_url="https://graph.microsoft.com", public_url="https://localhost")
+    state, cause = company.only("webhook", settings=settings, public_url="https://localhost")
+    assert state is State.FAILED and "reaches nobody" in cause
+    assert (
+        company.only("webhook", public_url="https://localhost", settings=replace(settings, graph_url="http://127.0.0.1:7081"))[0]
+        is State.WELL
+    )
+
+
+def test_a_sweep_that_has_ended_again_is_not_called_late_before_the_tick_says_so(company: Company) -> None:
+    book, since = TroubleBook(store=company.store, clock=company.clock), company.clock.now() - timedelta(hours=2)
+    book.write([Trouble(what=LATE, since=since, at=since)], book.read()[0])
+    assert company.only("coverage")[0] is State.WELL
+    company.note(SWEPT, {"at": to_text(company.clock.now() - timedelta(minutes=40))})
+    state, cause = company.only("coverage")
+    assert state is State.FAILED and cause.startswith("no sweep has ended since ")
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(3, State.WELL), (20, State.WARNING), (-20, State.WARNING), (90, State.FAILED)])

@@ -146,3 +146,42 @@ def test_the_clients_are_quiet_while_they_are_asked_and_no_longer(caplog: pytest
         logging.getLogger("azure.identity._credentials.chained").warning("no token")
     logging.getLogger("adapters.graph.client").warning("afterwards")
     assert [one.getMessage() for one in caplog.records] == ["afterwards"]
+
+
+def test_what_a_deployment_has_to_name_is_missed_though_no_address_calls_for_it(tmp_path: Path) -> None:
+    secret = {
+        "graph_authority": "https://login.test",
+        "graph_tenant": "t.example",
+        "graph_client_id": "x",
+        "graph_client_secret": Secret("y"),
+    }
+    real = replace(Settings(), data=tmp_path, graph_url="https://graph.test", **secret)
+    with ExitStack() as stack:
+        found, pretended = patient_of(real, stack), patient_of(replace(Settings(), data=tmp_path), stack)
+    assert [one.place for one in found.missing] == ["JOINERY_PUBLIC_URL", "JOINERY_HALO_URL"]
+    assert pretended.missing == ()
+
+
+def test_nobody_is_told_to_let_whoever_reads_write_because_the_writer_is_not_set_here(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[leaver.directory]\nrevoke_sessions = true\n", encoding="utf-8")
+    secret = {
+        "graph_authority": "https://login.test",
+        "graph_tenant": "t.example",
+        "graph_client_id": "x",
+        "graph_client_secret": Secret("y"),
+    }
+    places = {"data": tmp_path, "policy": policy, "public_url": "https://us.test"}
+    with ExitStack() as stack:
+        real = patient_of(replace(Settings(), graph_url="https://graph.test", **places, **secret), stack)
+        pretended = patient_of(replace(Settings(), graph_url="http://127.0.0.1:9", **places), stack)
+    assert isinstance(real.writer, Side) and real.writer.why.startswith("JOINERY_GRAPH_WRITE_CREDENTIAL is not set here")
+    assert pretended.writer is None, "there the identity that reads writes, too"
+
+
+@pytest.mark.parametrize("text", ["[]", '{"graph_url": "ftp://graph.test", "halo_url": 3}', '{"public_url": "https://u:p@us.test"}'])
+def test_a_file_of_addresses_that_is_not_ours_is_left_alone(tmp_path: Path, text: str) -> None:
+    (tmp_path / "stand-ins.json").write_text(text, encoding="utf-8")
+    with ExitStack() as stack:
+        found = patient_of(replace(Settings(), data=tmp_path), stack)
+    assert isinstance(found.directory, Side) and (found.clocks, found.public_url) == ({}, "")

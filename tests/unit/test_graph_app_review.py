@@ -63,6 +63,8 @@ def test_a_token_says_what_it_may_or_cannot_be_read(token: str, granted: set[str
         ([("abc", "2027-01-01"), ("xyz", "2028-01-01")], "2027-01-01"),
         # Where no hint fits, or none is shown, whichever lasts longest may be ours.
         ([("xyz", "2027-01-01"), (None, "2028-01-01")], "2028-01-01"),
+        # That of another secret is not ours, however long it lasts.
+        ([("xyz", "2028-01-01"), (None, "2027-01-01")], "2027-01-01"),
         ([("abc", "2026-01-01"), ("abc", "2027-01-01")], "2027-01-01"),
         ([], None),
     ],

@@ -12,6 +12,7 @@ from halo_sandbox import ROLE, Sandbox, not_well, step
 
 from adapters.halo.client import HaloClient
 from adapters.halo.probe import run_probe
+from adapters.halo.tenant_profile import TenantProfile
 from joinery.domain.policy import DeskPolicy
 
 AFTER_THE_TICKET = dict.fromkeys((6, 7, 8, 9, 10, 14), "skipped")
@@ -191,6 +192,38 @@ def test_an_approver_who_does_not_answer_as_asked_is_noticed(
     assert result.measured.isdisjoint({"approved", "rejected"})
 
 
+def test_answers_the_other_way_round_make_no_profile_in_which_no_means_yes(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    result = halo.probe(answer=lambda ticket_id, approve: halo.answer(ticket_id, not approve))
+    assert not_well(result) == {9: "failed"}
+    assert "the other way round" in step(result, 9).saw
+    assert (result.profile.approved, result.profile.rejected) == ((1,), (2,))
+    assert result.measured.isdisjoint({"approved", "rejected"})
+
+
+def test_a_role_that_the_agent_has_is_known_by_its_id_where_no_name_is_listed(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+
+    def becomes(path: str, body: Any) -> Any:
+        if path.startswith("/Agent") and path != "/Agent/me":
+            for agent in body if isinstance(body, list) else body.get("results", [body]):
+                agent["roles"] = [{"id": role["id"]} for role in agent.get("roles", [])]
+        return body
+
+    halo.becomes = becomes
+    result = halo.probe(role="Read Only")
+    assert not_well(result) == {11: "failed"}
+    assert "has the role already" in step(result, 11).saw
+    assert "role_mode" not in result.measured
+
+
+def test_a_field_that_the_profile_names_is_not_given_up_because_fields_may_not_be_listed(made: Callable[..., Sandbox]) -> None:
+    halo = made(profile=TenantProfile(directory_field="CFentraId"))
+    halo.post("/FieldInfo", name="CFentraId", label="Entra id")
+    halo.refuses("GET /FieldInfo")
+    assert halo.probe().profile.directory_field == "CFentraId"
+
+
 def test_a_user_that_keeps_a_directory_id_nowhere_needs_a_field_of_its_own(made: Callable[..., Sandbox]) -> None:
     halo = made(unkept_user_members=["azureoid", "third_party_guid"])
     result = halo.probe()
@@ -251,6 +284,31 @@ def test_what_a_killed_probe_could_not_put_back_is_said_with_it(made: Callable[.
     with pytest.raises(Killed) as killed:
         halo.probe(answer=kill)
     assert killed.value.__notes__ == ["Not put back: the ticket: POST /Tickets: 403"]
+
+
+def test_what_was_being_put_back_when_it_was_stopped_again_is_said(made: Callable[..., Sandbox]) -> None:
+    """A second Ctrl-C: the agent has the role still, and nobody may believe otherwise."""
+    halo, calls = made(), list[str]()
+
+    def kill(request: httpx.Request) -> None:
+        if (request.method, request.url.path) == ("POST", "/api/Agent"):
+            calls.append("POST")
+            if len(calls) > 1:
+                raise Killed
+
+    halo.before = kill
+    with pytest.raises(Killed) as killed:
+        halo.probe()
+    [note] = killed.value.__notes__
+    assert note.startswith(f"Not put back: agent {halo.agent}: broken off while it was put back")
+    assert halo.get("/Tickets", open_only="true")["tickets"] == [], "the ticket is closed all the same"
+
+
+def test_the_subscription_of_a_webhook_is_removed_by_itself(made: Callable[..., Sandbox]) -> None:
+    halo = made()
+    halo.probe()
+    removed = [call["path"] for call in halo.http.get("/_calls").json() if call["method"] == "DELETE"]
+    assert [path for path in removed if path.startswith("/api/Notification/")], "nobody says that it goes with its webhook"
 
 
 def test_a_role_that_the_desk_does_not_take_away_is_left_and_said(made: Callable[..., Sandbox]) -> None:
