@@ -33,7 +33,7 @@ def facts_table(person: Person, opening: str) -> str:
 #: How cutting somebody off in the directory ended, where it did not simply succeed.
 _CUT_OFF = {
     End.PLANNED: "would be done",
-    End.GONE: "nothing to do, the account is gone",
+    End.GONE: "nothing more to do, the account is gone",
     End.ENABLED: "not done, for the account is enabled again",
     End.LEFT_ALONE: "not done, for the account is one that nothing touches by now",
     End.REFUSED: "given up, for the directory refused it or did not show it for two days; please do it by hand",

@@ -7,7 +7,7 @@ import msgspec
 from adapters.graph.answers import NotThere
 from adapters.graph.client import GraphClient
 from joinery.domain.groups import DirectGroup, GroupTraits
-from joinery.errors import TryLater
+from joinery.errors import Refused, TryLater
 
 #: What decides whether the members of a group can be edited ("group resource type"); two of them come only when they are named.
 _TRAITS = "id,groupTypes,onPremisesSyncEnabled,isAssignableToRole,mailEnabled,assignedLicenses"
@@ -59,7 +59,11 @@ def traits(client: GraphClient, group_id: str) -> GroupTraits:
 
 
 def direct(client: GraphClient, user_id: str, *, rows: int = 999) -> tuple[DirectGroup, ...]:
-    """The groups that list a user themselves ("user-list-memberof", cast to groups: units and roles are left out). Raises TryLater for nobody."""
+    """The groups that list a user themselves ("user-list-memberof", cast to groups: units and roles are left out).
+
+    Raises TryLater for nobody, and Refused where we may not read what a group is: such a row has its id, and null for the rest
+    ("limited information", permissions overview). Taken at its word, it would be a group without licences that anybody may edit.
+    """
     path: str | None = f"/users/{user_id}/memberOf/microsoft.graph.group?$select={_TRAITS},displayName&$top={rows}"
     found: dict[str, DirectGroup] = {}
     for _ in range(_PAGES_MAX):
@@ -70,6 +74,8 @@ def direct(client: GraphClient, user_id: str, *, rows: int = 999) -> tuple[Direc
         except NotThere:
             raise TryLater("Graph has no list of the groups of somebody who was there a moment ago; its replicas disagree") from None
         for group in page.value:
+            if group.group_types is None or group.mail_enabled is None or group.assigned_licenses is None:
+                raise Refused(f"Graph does not say what kind of group {group.id} is; grant Group.Read.All to the identity that reads")
             found[group.id.lower()] = DirectGroup(id=group.id.lower(), name=group.display_name or "", traits=_traits_of(group))
         path = client.relative(page.next_link) if page.next_link else None
     raise TryLater(f"Graph sent more than {_PAGES_MAX} pages of one person's groups")

@@ -27,6 +27,8 @@ _ALL_OF: Mapping[tuple[str, ...], attrgetter[tuple[str | Manager | None, ...]]] 
 }
 #: The doubt of whoever has entered the joiner group and settles.
 JOINING = "joining"
+#: The doubt about whoever has left and is enabled again.
+RETURNING = "returned"
 #: A look that asks for another one never asks for this very moment.
 _SHORTEST = timedelta(seconds=1)
 
@@ -211,7 +213,7 @@ def _with_roles(known: Known, person: Person, policy: Policy, now: datetime, epi
 def _after_leaving(known: Known, person: Person, policy: Policy, now: datetime, patience: _Patience) -> Reading:
     if not person.account_enabled:
         return _decided(known, person, known.episode, "already left")
-    if not patience.ripe("returned", policy.timing.second_look):
+    if not patience.ripe(RETURNING, policy.timing.second_look):
         return _waiting(known, patience, "enabled again after leaving; a return is believed at the second look")
     episode = Episode(number=known.episode.number + 1, stage=Stage.ACTIVE)
     return _with_roles(known, person, policy, now, episode, "enabled again after leaving, at two looks", Returned())

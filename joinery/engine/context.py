@@ -178,9 +178,12 @@ class Context:
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
-        """What policy cuts off in the directory when somebody leaves. It does not change while a run goes on: it is remembered."""
+        """What policy cuts off in the directory when somebody leaves. It does not change while a run goes on: it is remembered.
+
+        To be asked for before any step: a run that has some already began when nothing was cut off.
+        """
         name, policy = "see what is cut off in the directory", self._around.policy.cut_off
-        if self._cuts is None and (name in self._steps or policy.writes):
+        if self._cuts is None and (name in self._steps or (policy.writes and not self._steps)):
             wanted = {Cut.SESSIONS: policy.revoke_sessions, Cut.GROUPS: policy.remove_from_groups}
             self._cuts = tuple(Cut(one) for one in self.step(name, lambda: [str(cut) for cut, is_wanted in wanted.items() if is_wanted]))
         return self._cuts or ()

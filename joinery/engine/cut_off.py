@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from joinery.domain.changes import RETURNING
 from joinery.domain.cut_off import NAMED, Cut, CutOff, End, KeptGroups, sorted_out
 from joinery.domain.groups import DirectGroup
 from joinery.domain.identity import classify
@@ -36,9 +37,12 @@ _AGAIN, _AGAIN_MAX = timedelta(minutes=1), timedelta(minutes=15)
 _LOOKS = 3
 #: Memberships that are ended in one go; then whatever else came for the person has its turn.
 ROUND, _BETWEEN = 20, timedelta(seconds=2)
+#: After so long a look is old, and where the directory is slow the next membership has another one.
+_LOOK_LASTS = timedelta(seconds=20)
 #: More groups than this are left to people: their ids would not fit one row.
 GROUPS_MAX = 5000
-#: Tries without any progress, an hour's worth, after which a group that the directory refuses to edit is left to people.
+#: Tries without any progress, an hour's worth, after which a group that the directory refuses to edit is left to people, if it let them out
+#: of another: where it refuses all of them, a permission may still come.
 _REFUSALS = 8
 #: After so long everything is.
 _HORIZON = timedelta(hours=48)
@@ -54,6 +58,8 @@ class Progress:
 
     #: How many looks, one after the other, showed the account enabled.
     enabled: int = 0
+    #: The last look did not find it at all.
+    absent: bool = False
     #: Ids of the groups that they are taken out of, written down before the first call; names of the first of them.
     tried: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
@@ -99,7 +105,12 @@ class CutOffs:
         now = self.clock.now()
         if step.due is not None and now < step.due:
             raise Waiting(until=step.due, why=f"{step.name}: {step.trouble}")
-        work = _Work(self, partition, run, replace(step, first_tried_at=step.first_tried_at or now), cut)
+        began = step.first_tried_at or now
+        if step.due is not None and now - step.due > _AGAIN_MAX:
+            # It was due long ago and nobody tried: the run was paused, or all of us were down. That time does not count.
+            began = now
+        work = _Work(self, partition, run, replace(step, first_tried_at=began), cut)
+        least = timedelta(0)
         try:
             done = work.outcome()
         except StoreUnavailable:
@@ -110,13 +121,15 @@ class CutOffs:
             trouble, after = f"{REFUSED_PREFIX}{error}", None
             work.tell(trouble)
         except (TryLater, OutcomeUnknown) as error:
-            trouble, after = str(error), getattr(error, "after", None)
+            # However short a pause the directory asks for: ours grows all the same.
+            trouble, after, least = str(error), None, getattr(error, "after", None) or least
         else:
             return work.ended(done)
-        if now - (work.step.first_tried_at or now) >= _HORIZON:
+        if now - began >= _HORIZON:
             partition.alert(f"{step.name} was given up: {trouble}", run=run.id, step=step.name)
             return work.ended(work.given_up(), trouble)
-        until = now + (after if after is not None else min(_AGAIN * 2 ** min(work.step.tries, 4), _AGAIN_MAX))
+        # From the answer on, which may have taken its time.
+        until = self.clock.now() + (after if after is not None else max(least, min(_AGAIN * 2 ** min(work.step.tries, 4), _AGAIN_MAX)))
         partition.save_step(run, replace(work.step, tries=work.step.tries + 1, due=until, trouble=trouble))
         raise Waiting(until=until, why=f"{step.name}: {trouble}")
 
@@ -131,6 +144,8 @@ class _Work:
         self._cut = cut
         self.step = step
         self._progress = codec.from_document(step.result or {}, Progress)
+        #: When the look of this try was made, on the monotonic clock.
+        self._looked_at = 0.0
 
     def outcome(self) -> CutOff:
         """What came of it. Raises _NotYet, or what the directory raises."""
@@ -182,16 +197,26 @@ class _Work:
         """A look of our own, right before each try."""
         tools, person_id = self._tools, self._run.person.id
         ids = tools.groups.ids()
+        self._looked_at = tools.clock.monotonic()
         sighting = named(tools.directory.look(person_id, ids.values()), ids)
         if isinstance(sighting, Absence):
-            return CutOff(end=End.GONE)
+            if sighting.soft_deleted or self._progress.absent:
+                # A restored account lacks what it was taken out of before.
+                return self._so_far(End.GONE)
+            self._remember(absent=True)
+            raise _NotYet("the account is not there; absence is believed at the second look", after=_AGAIN)
         kind = classify(sighting, tools.policies.now().identity)
         if not kind.may_be_acted_upon:
             self._partition.audit("left alone", f"{kind.kind}: {kind.proof}", run=self._run.id, step=self.step.name)
             return self._so_far(End.LEFT_ALONE)
         if not sighting.account_enabled:
-            self._remember(enabled=0)
+            # Replicas lag: this one may be behind the one that showed them enabled, to us or to the look that the message was about.
+            doubtful = self._progress.enabled > 0 or RETURNING in self._partition.head.known.doubts
+            self._remember(enabled=0, absent=False)
+            if doubtful:
+                raise _NotYet("the account was shown as enabled a moment ago: they may be back", after=_AGAIN)
             return None
+        self._remember(absent=False)
         if self._progress.enabled + 1 < _LOOKS:
             self._remember(enabled=self._progress.enabled + 1)
             raise _NotYet("the account is enabled: they may be back", after=_AGAIN)
@@ -243,24 +268,40 @@ class _Work:
             self._written_down(tried=(*progress.tried, *ids), names=names, listed=here)
         else:
             self._remember(listed=here)
-        self._take_out(fresh or leave[:ROUND])
+        self._take_out(fresh or leave[:ROUND], first=bool(fresh))
         raise _NotYet("the memberships are listed once more", after=_BETWEEN if fresh else None)
 
-    def _take_out(self, groups: Sequence[DirectGroup]) -> None:
-        """A call for each. What is refused does not keep the others; it is refused in the end, or for good."""
+    def _take_out(self, groups: Sequence[DirectGroup], *, first: bool) -> None:
+        """A call for each. What is refused does not keep the others; it is refused in the end, or for good. ``first``: none was tried before."""
+        asked: list[str] = []
         refusals: list[tuple[str, Refused]] = []
-        for group in groups:
-            try:
-                self._tools.directory.remove_member(group.id, self._run.person.id)
-            except Refused as error:
-                refusals.append((group.id, error))
-        asked, no = {group.id for group in groups}, tuple(group_id for group_id, _ in refusals)
-        self._remember(denied=(*(one for one in self._progress.denied if one not in asked), *no))
-        if refusals and self.step.tries < _REFUSALS:
+        try:
+            for group in groups:
+                if asked and self._tools.clock.monotonic() - self._looked_at >= _LOOK_LASTS.total_seconds():
+                    # The directory is slow: the rest has its turn after a look of its own.
+                    break
+                asked.append(group.id)
+                try:
+                    self._tools.directory.remove_member(group.id, self._run.person.id)
+                except Refused as error:
+                    refusals.append((group.id, error))
+                except TryLater:
+                    asked.pop()
+                    raise
+        finally:
+            self._remember_asked(asked, tuple(group_id for group_id, _ in refusals), never=len(groups) - len(asked) if first else 0)
+        if refusals and (self.step.tries < _REFUSALS or not self._progress.gone(here=self._progress.listed)[0]):
             raise refusals[0][1]
         for group_id, refusal in refusals:
             self._partition.audit("membership stays", str(refusal), run=self._run.id, step=self.step.name, group=group_id)
-        self._remember(refused=(*self._progress.refused, *no))
+        self._remember(refused=(*self._progress.refused, *(group_id for group_id, _ in refusals)))
+
+    def _remember_asked(self, asked: Collection[str], no: tuple[str, ...], *, never: int) -> None:
+        """What came of a round, also of one that broke off: the last ``never`` of those that were written down were not asked for."""
+        progress = self._progress
+        tried = progress.tried[: len(progress.tried) - never]
+        denied = (*(one for one in progress.denied if one not in asked), *no)
+        self._remember(tried=tried, names=progress.names[: len(tried)], denied=denied)
 
 
 def groups_left(step: Step) -> CutOff:

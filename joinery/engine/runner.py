@@ -107,13 +107,16 @@ class Runner:
         """One note on each ticket that the run opened: people may be at work on it. Raises Waiting."""
         text = f"Joinery stopped this {run.workflow}: {_STOPPED.get(run.stopped_by, run.stopped_by)}. What was done so far stays as it is."
         steps = list(partition.steps.get(run.seq, {}).values())
+        tickets = [codec.untag(step.result) for step in steps if step.asks == OpenTicket.__name__ and step.state is StepState.DONE]
         for left in map(groups_left, steps):
             if left.removed:
                 text += f" They were taken out of these groups of the directory: {in_words(left.names, left.removed)}."
-        for step in steps:
-            if step.asks == OpenTicket.__name__ and step.state is StepState.DONE:
-                ticket = codec.untag(step.result)
-                effects.settle(f"say on ticket {ticket.id} that it was stopped", AddNote(ticket_id=ticket.id, text=text))
+                if not tickets:
+                    why = f"they were taken out of {left.removed} groups, and no ticket was open that could name them; the audit has their ids"
+                    cause = f"a {run.workflow} was stopped when groups were left, and no ticket was open that could name them; the audit has their ids"
+                    partition.alert(why, cause=cause, run=run.id)
+        for ticket in tickets:
+            effects.settle(f"say on ticket {ticket.id} that it was stopped", AddNote(ticket_id=ticket.id, text=text))
 
     @staticmethod
     def _let_go(partition: Partition, run: Run, effects: Effects) -> None:

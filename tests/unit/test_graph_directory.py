@@ -494,3 +494,13 @@ def test_one_token_watches_at_most_fifty_groups() -> None:
         graph.directory.groups_delta([f"{number:08d}-0000-4000-8000-000000000000" for number in range(51)], None)
     assert graph.directory.groups_delta([], None).delta_link is None
     assert graph.calls == []
+
+
+@pytest.mark.parametrize("unread", ["groupTypes", "mailEnabled", "assignedLicenses"])
+def test_a_group_that_we_may_not_read_is_never_taken_for_one_that_anybody_may_leave(unread: str) -> None:
+    whole = {"id": STAFF, "displayName": "Staff", "groupTypes": [], "mailEnabled": False, "assignedLicenses": []}
+    [group] = Graph(plain=page([whole])).directory.groups_of(ANN)
+    assert group.traits.editable and not group.traits.licensed
+    for row in ({**whole, unread: None}, {name: value for name, value in whole.items() if name != unread}):
+        with pytest.raises(Refused, match=r"Group\.Read\.All"):
+            Graph(plain=page([whole, row])).directory.groups_of(ANN)
