@@ -17,6 +17,8 @@ def bad_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not re.search(r"[\s\\]", url)
+        # No name server is asked for an empty part, or for one of more than 63 characters (RFC 1035, 2.3.4): it ends in no error of a network's.
+        sound = sound and all(0 < len(part) < 64 for part in (parts.hostname or "").removesuffix(".").split("."))
     except ValueError:
         # Brackets around no IPv6 address, or a port that is no number up to 65535.
         sound = False

@@ -23,8 +23,8 @@ __all__ = ["ProbePlan", "ProbeResult", "ProbeStep", "run_probe"]
 
 State = Literal["well", "failed", "skipped"]
 
-#: A search may be slower tomorrow: so many times what was seen, and at least so many seconds.
-_LAG_TIMES, _LAG_MIN = 3, 10
+#: A search may be slower tomorrow: so many times what was seen, and at least the usual so many seconds: one look is no reason to wait less.
+_LAG_TIMES, _LAG_MIN = 3, 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

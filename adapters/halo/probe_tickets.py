@@ -111,6 +111,9 @@ def close_by_each_way(bench: Bench) -> str:
     if by_status and not _reopened(bench, number):
         return f"ticket {number} is closed by its status and was not opened again, so that an action closes is not known"
     by_action = NOTE_OUTCOME not in bench.missing and _closes(bench, close_by="action", close_outcome="")
+    profile = bench.client.profile
+    if by_status and by_action and (profile.close_by, profile.close_outcome) != ("either", ""):
+        return f"ticket {number} is closed by its status and by an action alike, so that the way of the profile stays"
     if by_action:
         bench.learn(close_by="either" if by_status else "action", close_outcome="")
         return f"ticket {number} is closed by {'its status and by an action alike' if by_status else 'an action alone'}"

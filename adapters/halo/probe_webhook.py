@@ -97,7 +97,11 @@ def _judged(bench: Bench, body: Any, number: int) -> str:
         remedy = f"Set JOINERY_DESK_WEBHOOK_MEMBERS to {shown}." if named else "Choose a payload that has the ticket's id."
         raise FailedStep(f"the ticket's id stands {f'in {shown}' if shown else 'nowhere'} in what is posted", remedy)
     us = tuple(known for known in (bench.application, bench.client.client_id) if known)
-    actors = tuple(path for path, value in leaves if isinstance(value, str) and any(wire.same(value, known) for known in us))
+    # Who made the ticket is not who did this: it stands in every post about a ticket of ours, whoever answers on it.
+    posted = [
+        (path, value) for path, value in leaves if isinstance(value, str) and not re.search("creat|open|report|source|origin", path, re.I)
+    ]
+    actors = tuple(path for path, value in posted if any(wire.same(value, known) for known in us))
     if not actors:
         return f"the ticket's id stands in {place}; who did it is not said, so our own writes are looked at too"
     # Where the members of the profile are among them, they are enough.

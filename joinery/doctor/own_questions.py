@@ -125,7 +125,10 @@ def desk_webhook(patient: Patient) -> Iterator[Found]:
     status = patient.hearing.post(f"{patient.public_url}/api/desk-events/{secret}").status
     door = f"{patient.public_url}/api/desk-events/…"
     remedy = "Set JOINERY_DESK_WEBHOOK_SECRET, _USER and _PASSWORD here and there alike (`sh infra/secrets.sh webhook` prints them)."
-    if status == 401:
+    if status == 401 and patient.hearing.post(f"{patient.public_url}/api/desk-events/{uuid.uuid4().hex}").status == 401:
+        said = "asks for credentials whatever its secret is: something in front of the functions answers, and will not know Halo's"
+        yield failed(f"{door} {said}", "Let nothing between the internet and the functions ask for a sign-in at this address.")
+    elif status == 401:
         yield well(f"{door}: there, and asks for credentials")
     elif status == 404:
         yield failed(f"{door}: closed, or its secret is another one there", remedy)

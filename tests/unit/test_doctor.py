@@ -438,6 +438,13 @@ def test_the_door_for_the_desk_is_asked_without_credentials_and_its_secret_is_no
         assert found[0] is state and (not secret or secret not in found[1])
 
 
+def test_a_gateway_that_asks_everybody_for_a_sign_in_is_not_taken_for_the_door_for_the_desk(company: Company) -> None:
+    settings = replace(Settings(), desk_webhook_secret=Secret(DESK_SECRET))
+    gateway = PlainHearing(company.clock, transport=httpx.MockTransport(lambda request: httpx.Response(401)))
+    state, cause = company.only("desk-webhook", settings=settings, hearing=gateway)
+    assert state is State.FAILED and "something in front of the functions" in cause and DESK_SECRET not in cause
+
+
 def test_a_key_field_that_the_desk_does_not_have_is_a_warning(company: Company) -> None:
     settings = replace(Settings(), halo_key_field="CFother")
     assert company.only("halo-names", settings=settings)[0] is State.WARNING

@@ -22,7 +22,7 @@ RESULT = ProbeResult(
     version="2.250.1",
     measured=frozenset({"close_by", "role_mode"}),
     left=(),
-    search_lag=timedelta(seconds=15),
+    search_lag=timedelta(seconds=25),
     at=datetime(2026, 11, 24, 1, 15, tzinfo=UTC),
 )
 
@@ -62,7 +62,7 @@ def test_the_file_says_what_was_measured_when_and_at_which_version(tmp_path: Pat
     text = path.read_text(encoding="utf-8")
     for line in (
         "# Habits of one Halo, version 2.250.1, probed on 2026-11-24.",
-        "# A new ticket was found after 15 s; JOINERY_SEARCH_LAG_SECONDS=45 leaves room.",
+        "# A new ticket was found after 25 s; JOINERY_SEARCH_LAG_SECONDS=75 leaves room.",
         "# Step 9, answer the approval: skipped. a person has to answer, and [nobody] = is here",
     ):
         assert line in text

@@ -74,6 +74,8 @@ def test_a_value_from_the_command_line_is_reported_as_the_option_that_was_typed(
         "http://128.0.0.1",
         "https://two words.example",
         "https://",
+        "https://joinery..example",
+        f"https://{'x' * 64}.example",
         "graph.example",
         "ftp://graph.example",
         "https://graph.example?tenant=1",
@@ -84,7 +86,15 @@ def test_an_address_that_cannot_be_one_is_a_finding(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:7081", "http://127.3.2.1", "http://[::1]:7081", "http://LOCALHOST:1", "https://graph.example:8443/x"]
+    "url",
+    [
+        "http://127.0.0.1:7081",
+        "http://127.3.2.1",
+        "http://[::1]:7081",
+        "http://LOCALHOST:1",
+        "https://graph.example:8443/x",
+        "https://graph.example.",
+    ],
 )
 def test_an_address_on_this_machine_or_with_encryption_is_sound(url: str) -> None:
     assert Settings.from_environment({"JOINERY_GRAPH_URL": url}).graph_url == url
