@@ -72,7 +72,10 @@ def run_halo_probe(order: ProbeOrder, *, data: str | None, policy: str | None, y
     else:
         for line in _ending(result):
             say(line)
-    if order.profile:
+    if order.profile and not result.measured:
+        if not as_json:
+            say("Nothing was measured, so no profile is written.")
+    elif order.profile:
         write_profile(Path(order.profile), result)
         if not as_json:
             say(f"The profile is in {order.profile}: name it in JOINERY_HALO_PROFILE.")

@@ -61,6 +61,10 @@ def permissions(patient: Patient) -> Iterator[Found]:
 def writer(patient: Patient) -> Iterator[Found]:
     """Whether the identity that writes is let in, and what it may do."""
     app, needed = patient.writer, needed_to_write(patient.policy)
+    if app is None and needed and isinstance(patient.directory, Side):
+        # A deployment keeps who writes where it keeps who reads, and neither is here.
+        yield skipped(patient.directory.why, patient.directory.remedy)
+        return
     if app is None:
         who = "the identity that reads" if needed else "nobody"
         yield well(f"{who} writes to the directory: {', '.join(one.name for one in needed) or 'this policy asks for nothing'}")

@@ -283,6 +283,16 @@ def test_what_the_identity_that_writes_may_do_for_another_policy_is_a_warning(co
     assert company.only("graph-writer", writer=company.writer(secret="other"))[0] is State.FAILED
 
 
+def test_who_writes_is_not_known_where_who_reads_is_not(company: Company) -> None:
+    """As after `azd env get-values`: the identities are the deployment's own, and what signs in is not said."""
+    away = Side(why="not from here", remedy="Go there.")
+    company.policy = replace(company.policy, cut_off=CutOffPolicy(revoke_sessions=True))
+    assert company.only("graph-writer", directory=away) == (State.SKIPPED, "not from here")
+    assert company.only("graph-writer")[0] is State.WELL
+    company.policy = replace(company.policy, cut_off=CutOffPolicy())
+    assert company.only("graph-writer", directory=away)[0] is State.WELL, "nobody writes"
+
+
 def test_the_secret_of_the_identity_that_writes_ends_too(company: Company) -> None:
     company.may("User.Read.All", "Group.Read.All", "Application.Read.All")
     company.clock.set(company.clock.now() + timedelta(days=725))

@@ -75,6 +75,13 @@ def test_a_step_that_fails_says_what_to_do_and_the_exit_code_is_one(run: Run, sa
     assert "✗  5 open a ticket                failed: " in done.output and "→ Give the API application the permission" in done.output
 
 
+def test_where_nothing_was_measured_no_profile_stands_in_the_way_of_the_next_probe(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.faults({"match": {"method": "POST", "path": "/auth/token"}, "fault": "status", "status": 400})
+    done = run("--yes", "--profile", str(tmp_path / "halo.toml"), terminal=False)
+    assert done.exit_code == 1 and "no profile is written" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_script_gets_steps_and_what_was_measured(run: Run) -> None:
     done = run("--yes", "--json", terminal=False)
     document = json.loads(done.stdout)

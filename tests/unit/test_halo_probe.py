@@ -177,6 +177,13 @@ def test_the_tenant_is_named_where_the_desk_wants_it(made: Callable[..., Sandbox
     assert "tenant_in" in result.measured
 
 
+def test_a_token_endpoint_that_stumbles_once_does_not_move_the_tenant(made: Callable[..., Sandbox]) -> None:
+    halo = made(tenant="local")
+    halo.faults({"match": {"method": "POST", "path": "/auth/token"}, "fault": "status", "status": 500, "times": 1})
+    result = halo.probe()
+    assert (not_well(result), result.profile.tenant_in) == ({}, "query")
+
+
 @pytest.mark.parametrize("change", ["not searchable", "gone"])
 def test_a_way_that_does_not_find_a_ticket_is_no_way(made: Callable[..., Sandbox], change: str) -> None:
     halo = made()
