@@ -32,7 +32,7 @@ from joinery.engine.retry import STORE_PAUSE, busy_pause, refused_pause
 from joinery.engine.standing_orders import StandingOrders
 from joinery.engine.sweeps import OWED, STARTED, Sweeper, SweepReport, owe
 from joinery.engine.upkeep import Upkeep
-from joinery.errors import BadMessage, LostRace, QueueUnavailable, Refused, StoreUnavailable, TryLater
+from joinery.errors import BadMessage, LostRace, OutcomeUnknown, QueueUnavailable, Refused, StoreUnavailable, TryLater
 
 _log = logging.getLogger(__name__)
 
@@ -253,7 +253,7 @@ class App:
         if self.orders.wanting():
             try:
                 self.renew_subscriptions()
-            except (TryLater, Refused) as error:
+            except (TryLater, Refused, OutcomeUnknown) as error:
                 _log.warning("not subscribed", extra={"action": "not_subscribed", "error": type(error).__name__})
 
     def _go_on_with_decided(self, now: datetime) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 QUIET = timedelta(hours=24)
 #: Names of the rows that remember causes; they lie above the open range, so a thousand of them cost no read.
 CAUSES = "~cause."
+#: What an adapter adds to an error so that one call can be found in logs: it differs each time, and the cause is the same.
+_ONE_CALL = re.compile(r" \[client-request-id [^\]]*\]?")
 #: How many of the places where a cause struck are remembered, to know a repeated envelope.
 _REMEMBERED = 100
 
@@ -85,7 +88,7 @@ class AlertDesk:
 
     def _count(self, partition: Partition, envelope: Envelope) -> None:
         now = self.clock.now()
-        name = f"{CAUSES}{hashlib.sha256(envelope.cause.encode()).hexdigest()[:20]}"
+        name = f"{CAUSES}{hashlib.sha256(_ONE_CALL.sub('', envelope.cause).encode()).hexdigest()[:20]}"
         known = next(iter(self.store.scan(partition.name, name, limit=1)), None)
         before = _read(known) if known else None
         if before is not None and envelope.about in before.about:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,6 +11,7 @@ from threading import Thread
 
 import pytest
 
+from adapters.graph.answers import Asking, error_for
 from adapters.webhooks.alerts import AlertWebhook
 from joinery.domain.policy import DeskPolicy, Policy, TicketPolicy
 from joinery.domain.tickets import OpenTicket, RetireAgent
@@ -212,6 +214,22 @@ def test_what_is_parked_and_a_sweep_that_is_refused_are_alerts() -> None:
 
 def refuse(link: str | None) -> None:
     raise Refused("User.Read.All is missing")
+
+
+def test_what_names_its_own_call_each_time_is_one_cause_all_the_same() -> None:
+    """As errors of the real adapter do. One a sweep would be a ticket every five minutes."""
+    world, _ = world_with_alerts()
+
+    def no(link: str | None) -> None:
+        answer = {"code": "Authorization_RequestDenied", "message": "Insufficient privileges."}
+        raise error_for(403, **answer, asking=Asking.READ, call_id=str(uuid.uuid4()))
+
+    world.directory.people_delta = no  # type: ignore[method-assign, assignment]
+    for _ in range(3):
+        with pytest.raises(Refused):
+            world.app.sweep()
+        world.pass_time(minutes=5)
+    assert [cause.count for cause in known(world)] == [3] and len(alert_tickets(world)) == 1
 
 
 # --- the webhook

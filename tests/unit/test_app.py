@@ -13,7 +13,7 @@ from joinery.engine.audit import AuditRecord, first_break
 from joinery.engine.envelope import Envelope, EnvelopeKind, decode, person_subject
 from joinery.engine.intake import Hint
 from joinery.engine.ports import DeadLetter
-from joinery.errors import Refused, TryLater
+from joinery.errors import OutcomeUnknown, Refused, TryLater
 from joinery.testing import TENANT, World, person
 
 ADA = person("ada", display_name="Ada Lovelace", mail="lovelace@contoso.example", groups=("ITSM-NewJoiner",))
@@ -180,7 +180,7 @@ def test_where_nobody_subscribed_the_tick_does_so_within_minutes_and_no_more_onc
     assert len(world.subscriptions.asked) == 2
 
 
-@pytest.mark.parametrize("trouble", [Refused("no permission"), TryLater("busy")])
+@pytest.mark.parametrize("trouble", [Refused("no permission"), TryLater("busy"), OutcomeUnknown("cut")])
 def test_while_the_directory_takes_no_subscription_the_tick_goes_on_and_tries_every_five_minutes(
     trouble: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
