@@ -29,6 +29,19 @@ def test_a_signal_for_the_whole_process_and_a_second_one_are_heard_too() -> None
         assert stop.wait(20)
 
 
+def test_whoever_started_it_with_nohup_keeps_it_when_the_terminal_closes() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with until_stopped() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and not stop.is_set()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.wait(20)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_afterwards_the_signals_do_what_they_did_before() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     descriptor = signal.set_wakeup_fd(-1)
