@@ -135,7 +135,9 @@ def _leave(ctx: Context, cuts: tuple[Cut, ...]) -> None:
     told = (
         frozenset(ctx.step("see what the note tells of the directory", lambda: [name for name in cut_off if cut_off[name]])) if cuts else ()
     )
-    ctx.do("note what was done", AddNote(ticket_id=ticket.id, text=what_was_done(ctx.outcomes(), cut_off)))
+    # What is done by the time at which the desk takes the note, and was not when it was written, has a note of its own.
+    now = {name: done if name in told else None for name, done in cut_off.items()}
+    ctx.do("note what was done", AddNote(ticket_id=ticket.id, text=what_was_done(ctx.outcomes(), now)))
     for name, done in cut_off.items():
         if done is not None and name not in told:
             text = what_was_done((), {name: done})

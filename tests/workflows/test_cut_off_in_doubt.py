@@ -11,6 +11,7 @@ from stories import alerts, assert_all_ended_well, assert_sound, statuses
 from test_cut_off import ALL, active, groups, leave, note, policy, untouched
 
 from joinery.domain.person import Absence
+from joinery.domain.tickets import AddNote
 from joinery.engine.cut_off import ROUND
 from joinery.errors import Refused, TryLater
 from joinery.testing import World, everyone
@@ -242,3 +243,26 @@ def test_nothing_is_touched_for_somebody_who_is_back_before_the_first_try(cut: s
     world.look("ada")
     world.pass_time(minutes=30)
     assert untouched(world)
+
+
+def test_what_came_of_it_is_told_once_although_the_desk_was_down_when_the_note_was_written() -> None:
+    world = active(None, "Staff")
+    refuse, perform = world.directory.remove_member, world.desk.perform
+
+    def no(group: str, person: str) -> None:
+        raise Refused("the app lacks a permission")
+
+    def no_notes(order: object, *args: object, **named: object) -> object:
+        if isinstance(order, AddNote):
+            raise TryLater("the desk is down")
+        return perform(order, *args, **named)  # type: ignore[call-overload]
+
+    world.directory.remove_member, world.desk.perform = no, no_notes  # type: ignore[method-assign, assignment]
+    leave(world, minutes=10)
+    world.directory.remove_member = refuse  # type: ignore[method-assign]
+    world.pass_time(minutes=30)
+    assert groups(world) == set() and note(world) == ""
+    world.desk.perform = perform  # type: ignore[method-assign]
+    world.pass_time(hours=1)
+    assert_all_ended_well(world)
+    assert note(world).count("left: ITSM-NewJoiner, Staff") == 1
