@@ -34,7 +34,7 @@ def give_and_take_role(bench: Bench) -> str:
         raise FailedStep(f"agent {number} has the role already", "Name a role that the test agent does not have.")
     _see_match_fields(bench, agent)
     with bench.putting_back(f"agent {number}", lambda: _restore_agent(bench, number, agent)):
-        mode = _give(bench, number)
+        mode = _give(bench, number, wanted)
         taken = _set(bench, number, mode)
         if taken:
             raise FailedStep(
@@ -66,14 +66,14 @@ def deactivate_and_back(bench: Bench) -> str:
 # --- roles ------------------------------------------------------------------------------------------------------------
 
 
-def _give(bench: Bench, number: int) -> str:
-    """By which member the role is given. Raises FailedStep where neither gives it."""
+def _give(bench: Bench, number: int, wanted: str) -> str:
+    """By which member the role with this GUID is given. Raises FailedStep where neither gives it."""
     wrong = tried = ""
     for mode in dict.fromkeys((bench.client.profile.role_mode, "roles", "add_roles")):
         if tried:
             # An effect that shows late is not the next one's.
             bench.pause(LATE)
-            if any(wire.same(name, bench.plan.role) for name in _roles_of(bench.agents().get(number, bench.client.deadline())).values()):
+            if wanted in _roles_of(bench.agents().get(number, bench.client.deadline())):
                 return tried
         if not (wrong := _set(bench, number, mode, bench.plan.role)):
             return mode
