@@ -61,7 +61,10 @@ def functions(patient: Patient) -> Iterator[Found]:
     try:
         heard = patient.hearing.get(f"{patient.public_url}/api/health")
     except TryLater as error:
-        yield failed(f"{patient.public_url}/api/health: {error}", FUNCTIONS_REMEDY)
+        stopped = (
+            "Start `joinery up` again with this data folder: nothing of it runs." if on_loopback(patient.public_url) else FUNCTIONS_REMEDY
+        )
+        yield failed(f"{patient.public_url}/api/health: {error}", stopped)
         return
     document = _json(heard)
     if heard.status == 200 and document.get("ready") is True:

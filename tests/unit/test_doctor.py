@@ -471,6 +471,8 @@ def test_a_handshake_that_takes_longer_than_graph_waits_fails(company: Company) 
 
 def test_functions_that_are_not_there_or_not_ready_fail(company: Company) -> None:
     assert "nobody answers" in company.only("functions", public_url="https://nowhere.test")[1]
+    stopped = next(examine(company.patient(public_url="http://127.0.0.1:7071"), QUESTIONS, ["functions"]))
+    assert stopped.state is State.FAILED and stopped.remedy.startswith("Start `joinery up` again")
     company.doors.ready = {"ready": False, "waiting_for": ["both subscriptions"]}
     state, cause = company.only("functions")
     assert state is State.FAILED and "waits for both subscriptions" in cause
