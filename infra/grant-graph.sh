@@ -20,7 +20,8 @@ GroupMember.ReadWrite.All dbaae8cf-10b5-4b86-a4a1-f871c94c6695
 sessions='
 User.RevokeSessions.All 77f3a031-c388-4f99-b373-dc68676a979e
 '
-principal=${IDENTITY_PRINCIPAL_ID:-}
+to=
+writes=
 revoke=
 check=
 all=$grants$members
@@ -30,12 +31,12 @@ while [ $# -gt 0 ]; do
     --writes)
         grants=$members$sessions
         all=$grants
-        principal=${WRITER_PRINCIPAL_ID:?set DIRECTORY_WRITES to true and provision first}
+        writes=yes
         ;;
     --revoke) revoke=yes ;;
     --check) check=yes ;;
     --to)
-        principal=${2:?--to needs the object id of a service principal}
+        to=${2:?--to needs the object id of a service principal}
         shift
         ;;
     *)
@@ -46,6 +47,14 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ -z "$revoke" ] || grants=$all
+# Whoever is named, wherever it was named, and nobody else.
+if [ -n "$to" ]; then
+    principal=$to
+elif [ -n "$writes" ]; then
+    principal=${WRITER_PRINCIPAL_ID:?set DIRECTORY_WRITES to true and provision first}
+else
+    principal=${IDENTITY_PRINCIPAL_ID:-}
+fi
 
 case ${JOINERY_CLOUD:-global} in
 us-gov) root=https://graph.microsoft.us ;;

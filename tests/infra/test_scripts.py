@@ -84,6 +84,13 @@ def test_given_again_it_grants_only_what_is_missing_and_takes_all_of_it_away(clo
     assert cloud.state["granted"] == {}
 
 
+def test_whoever_is_named_gets_it_and_not_the_identity_that_is_there_anyway(cloud: Cloud) -> None:
+    assert cloud.run("grant-graph.sh", "--to", "other", "--writes", WRITER_PRINCIPAL_ID="writer-principal").returncode == 0
+    assert cloud.run("grant-graph.sh", "--writes", "--revoke", "--to", "other").returncode == 0
+    posts = [call for call in cloud.state["calls"] if "post" in call]
+    assert posts and all('"principalId": "other"' in call for call in posts)
+
+
 def test_whoever_writes_may_end_memberships_and_sessions_and_read_nothing(cloud: Cloud) -> None:
     assert cloud.run("grant-graph.sh", "--writes").returncode != 0
     done = cloud.run("grant-graph.sh", "--writes", WRITER_PRINCIPAL_ID="writer-principal")
