@@ -45,6 +45,7 @@ run: $(VENV)/.runtime  ## everything on this machine, with a first day played be
 demo: $(VENV)/.runtime  ## the same at full speed in a temporary folder, with a table of what was verified
 	@$(BIN)/joinery demo
 
+# Three at once on two cores: many tests wait for what a clock or another process does.
 test: $(VENV)/.dev $(VENV)/.azurite $(VENV)/.functions $(VENV)/.halopsa  ## all tests
 	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
