@@ -53,6 +53,8 @@ def test_what_no_notification_told_is_found_by_the_sweep_of_the_next_start(tmp_p
         it.world.add(one)
         it.restart()
         joined(it, one)
+        # The stand-in restarted with us, and a new one has no faults.
+        it.world.graph_faults(_ALWAYS | {"fault": "drop"})
         it.world.disable(one)
         it.restart()
         left(it, one)

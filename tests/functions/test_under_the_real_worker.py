@@ -149,6 +149,8 @@ def test_the_first_function_that_needs_the_app_builds_it_from_the_environment(op
 def test_the_host_gets_the_fields_of_our_log_lines_and_the_platforms_own_lines_as_they_are(opened: Setting) -> None:
     """The worker sends on what its handler formats: without our formatter every id would be lost."""
     opened.worker.order("from_environment")
+    # The first invocation of a process is told of before our code is asked for anything.
+    opened.worker.http("health", "GET", "/api/health")
     forged = opened.notification(SOMEBODY).replace("c" * 64, "f" * 64)
     assert opened.worker.http("notifications", "POST", "/api/notifications", forged, headers=JSON)["status"] == 202
     lines = opened.worker.printed.splitlines()
