@@ -67,6 +67,7 @@ def test_a_plan_says_what_would_happen_and_what_happens_then_is_what_it_said(up:
     assert "nobody is known" in run(up, "plan", "--person", "nobody@contoso.example", code=1)
 
 
+@pytest.mark.timeout(300)  # it waits for two ticks, each a minute away at most
 def test_what_shadow_saw_runs_when_it_is_promoted_and_exactly_that(up: Product, policy: Path) -> None:
     write_policy(policy, leaver="shadow")
     up.restart()
