@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
 import msgspec
 
+from joinery.domain.moments import in_utc
 from joinery.engine.ports import LinkExpired
 from joinery.errors import OutcomeUnknown, Refused, TryLater
 
@@ -250,11 +251,9 @@ def retry_after(headers: Mapping[str, object], now: datetime) -> timedelta | Non
     if value.isascii() and value.isdigit():
         return min(timedelta(seconds=int(value)), RETRY_AFTER_MAX) if len(value) < 7 else RETRY_AFTER_MAX
     try:
-        moment = parsedate_to_datetime(value)
+        moment = in_utc(parsedate_to_datetime(value))
     except (ValueError, TypeError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     return min(max(moment - now, timedelta(0)), RETRY_AFTER_MAX)
 
 

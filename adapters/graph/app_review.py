@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 from adapters.graph.client import GraphClient
 from adapters.graph.subscriptions import PAGES_MAX, Subscription
 from adapters.graph.token import TokenSource
+from joinery.domain.moments import in_utc
 from joinery.errors import Refused, TryLater
 
 
@@ -86,7 +87,7 @@ class GraphAppReview:
         fitting = (
             [one for one in secrets if one.hint and secret.startswith(one.hint)] or [one for one in secrets if not one.hint] or secrets
         )
-        return max((_aware(one.end_date_time) for one in fitting if one.end_date_time), default=None)
+        return max((in_utc(one.end_date_time) for one in fitting if one.end_date_time), default=None)
 
     def certificate_end(self) -> datetime:
         """The end of the first certificate in the file that we sign in with, which is the one that azure-identity takes."""
@@ -116,13 +117,9 @@ class GraphAppReview:
             page = self.client.read("GET", path, _PAGE)
             for one in page.value:
                 if one.notification_url == notification_url and one.expiration_date_time:
-                    resource, end = f"/{(one.resource or '').strip('/').lower()}", _aware(one.expiration_date_time)
+                    resource, end = f"/{(one.resource or '').strip('/').lower()}", in_utc(one.expiration_date_time)
                     ends[resource] = max(end, ends.get(resource, end))
             if not page.next_link:
                 return ends
             path = self.client.relative(page.next_link)
         raise TryLater(f"Graph sent more than {PAGES_MAX} pages of subscriptions")
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

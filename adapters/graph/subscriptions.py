@@ -21,6 +21,7 @@ import msgspec
 from adapters.graph.answers import AlreadyThere, Asking, NotThere, error_for, retry_after
 from adapters.graph.token import TokenSource
 from adapters.system import SystemClock
+from joinery.domain.moments import in_utc
 from joinery.engine.ports import Clock
 from joinery.errors import JoineryError, OutcomeUnknown, Refused, TryLater
 
@@ -332,7 +333,7 @@ def _end(subscription: Subscription | None) -> datetime:
     end = subscription.expiration_date_time if subscription else None
     if end is None:
         raise TryLater("Graph did not say when a subscription ends")
-    return end.replace(tzinfo=UTC) if end.tzinfo is None else end.astimezone(UTC)
+    return in_utc(end)
 
 
 def _end_or_past(subscription: Subscription) -> datetime:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec import Raw, field
 
+from joinery.domain.moments import in_utc
 from joinery.domain.person import Manager, Person
 
 #: What a person consists of, for ``$select``; sealed into delta tokens, so a new field starts a new token.
@@ -134,8 +135,7 @@ def moment(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        read = datetime.fromisoformat(text)
-        read = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+        read = in_utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         return None
     return read if read.year > 1 else None

@@ -26,12 +26,13 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
+from joinery.domain.moments import in_utc
 from joinery.errors import JoineryError, OutcomeUnknown, Refused, TryLater
 
 #: How much of the desk's own words an error carries, in characters.
@@ -153,7 +154,7 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
     except ValueError:
         try:
             moment = parsedate_to_datetime(header)
-            seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+            seconds = (in_utc(moment) - now).total_seconds()
         except (ValueError, TypeError, OverflowError):
             return None
     if not math.isfinite(seconds):

@@ -6,11 +6,12 @@ import html
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from adapters.halo.client import HaloClient
 from adapters.halo.deadline import Deadline
+from joinery.domain.moments import in_utc
 from joinery.errors import Refused, TryLater
 
 #: One object of Halo's.
@@ -129,7 +130,7 @@ def moment(row: Row, member: str) -> datetime | None:
         read = datetime.fromisoformat(text(row, member))
     except ValueError:
         return None
-    return None if read.year <= _UNSET_UNTIL else (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    return None if read.year <= _UNSET_UNTIL else in_utc(read)
 
 
 def true(row: Row, member: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import httpx
 
 from adapters.system import trusted
+from joinery.domain.moments import in_utc
 from joinery.engine.ports import Clock
 from joinery.errors import TryLater
 
@@ -82,7 +83,6 @@ def _date(header: str | None) -> datetime | None:
     if not header:
         return None
     try:
-        moment = parsedate_to_datetime(header)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return in_utc(parsedate_to_datetime(header))
     except (ValueError, TypeError, OverflowError):
         return None

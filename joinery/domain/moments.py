@@ -16,6 +16,11 @@ def aware(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The same in UTC; one without a zone, as others write them, counts as UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 def to_text(moment: datetime) -> str:
     """``2026-11-23T09:00:00.000000Z``: fixed width, so that texts sort as moments do."""
     return aware(moment).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
