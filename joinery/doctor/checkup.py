@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from joinery.doctor.patient import Patient
+from joinery.doctor.patient import NotAsked, Patient
 from joinery.errors import JoineryError
 
 _log = logging.getLogger(__name__)
@@ -116,6 +116,8 @@ def _found(patient: Patient, question: Question, unwell: set[str]) -> list[Found
         for one in question.ask(patient):
             found.append(one)  # noqa: PERF402 - extend() would do the same and not say why
         return found or [well("nothing to find")]
+    except NotAsked as unasked:
+        return [*found, skipped(unasked.side.why, unasked.side.remedy)]
     except JoineryError as error:
         return [*found, failed(str(error), question.remedy)]
     except Exception as error:

@@ -6,27 +6,21 @@ from collections.abc import Iterator
 
 from joinery.doctor.checkup import Found, failed, skipped, warning, well
 from joinery.doctor.judging import judge_scopes
-from joinery.doctor.patient import Patient, Side
+from joinery.doctor.patient import Patient, asked
 from joinery.errors import Refused
 from joinery.setting_checks import on_loopback
 
 
 def reachable(patient: Patient) -> Iterator[Found]:
     """Whether we are let in, and as an agent."""
-    desk = patient.desk
-    if isinstance(desk, Side):
-        yield skipped(desk.why, desk.remedy)
-        return
+    desk = asked(patient.desk)
     release = desk.sign_in()
     yield well(f"{patient.settings.halo_url}: a token, and we act as an agent" + (f"; release {release}" if release else ""))
 
 
 def permissions(patient: Patient) -> Iterator[Found]:
     """What the token may do, too little and too much."""
-    desk = patient.desk
-    if isinstance(desk, Side):
-        yield skipped(desk.why, desk.remedy)
-        return
+    desk = asked(patient.desk)
     scopes = desk.scopes()
     found = list(judge_scopes(scopes)) if scopes is not None else []
     if on_loopback(patient.settings.halo_url) and not found:
@@ -44,10 +38,7 @@ def permissions(patient: Patient) -> Iterator[Found]:
 
 def names(patient: Patient) -> Iterator[Found]:
     """Roles, teams, types, clients and sites of the policy."""
-    field, desk = patient.settings.halo_key_field, patient.desk
-    if isinstance(desk, Side):
-        yield skipped(desk.why, desk.remedy)
-        return
+    field, desk = patient.settings.halo_key_field, asked(patient.desk)
     found = patient.unknown_to_desk()
     for one in found:
         yield failed(f"{one.place} {one.problem}", one.remedy)
@@ -62,10 +53,7 @@ def names(patient: Patient) -> Iterator[Found]:
 
 def imports(patient: Patient) -> Iterator[Found]:
     """Groups that the desk's own import maps as well: two that write the same user or agent."""
-    desk = patient.desk
-    if isinstance(desk, Side):
-        yield skipped(desk.why, desk.remedy)
-        return
+    desk = asked(patient.desk)
     try:
         mapped = {name.casefold() for name in desk.imported_groups()}
     except Refused as error:
@@ -75,15 +63,12 @@ def imports(patient: Patient) -> Iterator[Found]:
         )
         return
     remedy = "Take the group out of the mapping in Configuration, Integrations, Microsoft Entra ID, or out of the policy."
-    watched, policy, twice = patient.policy.watched_groups, patient.policy, 0
-    for group in (name for name in watched if name.casefold() in mapped):
-        if group in policy.roles:
-            twice += 1
+    twice = [name for name in patient.policy.watched_groups if name.casefold() in mapped]
+    for group in twice:
+        if group in patient.policy.roles:
             yield failed(f"Halo's own import maps {group!r} too, and its next run may undo the roles that we gave", remedy)
         else:
-            twice += 1
-            said = f"Halo's own import maps {group!r} too: users may be made twice, or changed back"
-            yield warning(said, remedy)
+            yield warning(f"Halo's own import maps {group!r} too: users may be made twice, or changed back", remedy)
     if not twice:
         yield well(
             f"Halo's own import maps {len(mapped)} groups, none of them a second time" if mapped else "Halo's own import maps no group"

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from joinery.doctor.checkup import Found, failed, skipped, warning, well
 from joinery.doctor.judging import judge_end, judge_permissions, judge_subscription
-from joinery.doctor.patient import DirectoryApp, Patient, Side
+from joinery.doctor.patient import DirectoryApp, Patient, Side, asked
 from joinery.doctor.permissions import PERMISSIONS, READS_ITS_OWN_END, needed_to_read, needed_to_write
 from joinery.domain.moments import from_text
 from joinery.engine.health import SUBSCRIBED
@@ -21,10 +21,7 @@ RESOURCES = ("/users", "/groups")
 
 def reachable(patient: Patient) -> Iterator[Found]:
     """Whether we are let in, and Graph answers."""
-    app = patient.directory
-    if isinstance(app, Side):
-        yield skipped(app.why, app.remedy)
-        return
+    app = asked(patient.directory)
     app.granted()
     # A no is an answer, too: what we may do is the next check's.
     with suppress(Refused):
@@ -34,10 +31,7 @@ def reachable(patient: Patient) -> Iterator[Found]:
 
 def permissions(patient: Patient) -> Iterator[Found]:
     """What the token may do, too little and too much, and whether it works."""
-    app = patient.directory
-    if isinstance(app, Side):
-        yield skipped(app.why, app.remedy)
-        return
+    app = asked(patient.directory)
     found = []
     for what, read in (("people", app.read_people), ("groups", app.read_groups)):
         try:
@@ -60,19 +54,15 @@ def permissions(patient: Patient) -> Iterator[Found]:
 
 def writer(patient: Patient) -> Iterator[Found]:
     """Whether the identity that writes is let in, and what it may do."""
-    app, needed = patient.writer, needed_to_write(patient.policy)
-    if app is None and needed and isinstance(patient.directory, Side):
-        # A deployment keeps who writes where it keeps who reads, and neither is here.
-        yield skipped(patient.directory.why, patient.directory.remedy)
-        return
-    if app is None:
+    needed = needed_to_write(patient.policy)
+    if patient.writer is None:
+        if needed:
+            # A deployment keeps who writes where it keeps who reads, and neither may be here.
+            asked(patient.directory)
         who = "the identity that reads" if needed else "nobody"
         yield well(f"{who} writes to the directory: {', '.join(one.name for one in needed) or 'this policy asks for nothing'}")
         return
-    if isinstance(app, Side):
-        yield skipped(app.why, app.remedy)
-        return
-    granted = app.granted()
+    granted = asked(patient.writer).granted()
     if granted is None:
         yield skipped("the token cannot be read, so what it may do is not known", "Compare by hand with infra/README.md, step 5.")
         return
@@ -113,9 +103,7 @@ def _end(whom: str, app: DirectoryApp | Side, way: str, secret: str, now: dateti
 
 def names(patient: Patient) -> Iterator[Found]:
     """Groups and people of the policy."""
-    if isinstance(patient.directory, Side):
-        yield skipped(patient.directory.why, patient.directory.remedy)
-        return
+    asked(patient.directory)
     found = patient.unknown_to_directory()
     for one in found:
         yield failed(f"{one.place} {one.problem}", one.remedy)

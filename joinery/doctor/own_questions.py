@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 
 from joinery.doctor.checkup import Found, failed, skipped, warning, well
 from joinery.doctor.judging import judge_skew, skew
-from joinery.doctor.patient import Heard, Patient, Side
+from joinery.doctor.patient import Heard, Patient, Side, asked
 from joinery.engine.coverage_watch import LATE, LATE_AFTER, coverage
 from joinery.engine.health import SUBSCRIBED
 from joinery.errors import TryLater
@@ -41,10 +41,7 @@ def store(patient: Patient) -> Iterator[Found]:
 
 def queue(patient: Patient) -> Iterator[Found]:
     """Whether the queue answers, and what it gave up on."""
-    if isinstance(patient.queue, Side):
-        yield skipped(patient.queue.why, patient.queue.remedy)
-        return
-    letters = len(patient.queue.dead_letters())
+    letters = len(asked(patient.queue).dead_letters())
     if letters:
         yield warning(
             f"the queue gave up on {letters} messages", "Read `joinery parked list`; looks among them are sent again by the tick."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from joinery.errors import Finding
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from joinery.domain.policy import Policy
     from joinery.engine.ports import Clock, MessageQueue, StateStore
     from joinery.settings import Settings
+
+
+T = TypeVar("T")
 
 
 class DirectoryApp(Protocol):
@@ -100,6 +103,21 @@ class Side:
 
     why: str
     remedy: str
+
+
+class NotAsked(Exception):
+    """A check comes to a side that cannot be asked from here: it is skipped, and says why."""
+
+    def __init__(self, side: Side) -> None:
+        super().__init__(side.why)
+        self.side = side
+
+
+def asked(who: T | Side) -> T:
+    """Whoever can be asked. Raises NotAsked."""
+    if isinstance(who, Side):
+        raise NotAsked(who)
+    return who
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
