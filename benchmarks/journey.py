@@ -43,20 +43,10 @@ def measure() -> Iterator[Figure]:
 
 def _changes(graph_port: int, halo_port: int) -> Iterator[Figure]:
     graph, halo = GraphDriver(f"http://127.0.0.1:{graph_port}"), HaloDriver(f"http://127.0.0.1:{halo_port}")
-    joiners = graph.group_id("ITSM-NewJoiner")
-    if joiners is None:
-        raise RuntimeError("the stand-in has no joiner group")
+    joiners = joiner_group(graph)
     seconds, people = [], []
     for number in range(_CHANGES):
-        mail = f"person.{number}@contoso.example"
-        body = {
-            "accountEnabled": True,
-            "displayName": f"Person {number}",
-            "userPrincipalName": mail,
-            "mail": mail,
-            "employeeId": f"E{number}",
-        }
-        people.append(graph.call("POST", "/users", body)["id"])
+        people.append(make_person(graph, number))
         time.sleep(0.3)
         httpx.delete(f"http://127.0.0.1:{halo_port}/_calls")
         began = time.perf_counter()
@@ -68,6 +58,21 @@ def _changes(graph_port: int, halo_port: int) -> Iterator[Figure]:
     yield Figure(name="change to verified ticket, worst", value=max(seconds), unit="s", peer=2, peer_name="to reach")
     graph.close()
     halo.close()
+
+
+def joiner_group(graph: GraphDriver) -> str:
+    """Id of the group that makes a joiner."""
+    found = graph.group_id("ITSM-NewJoiner")
+    if found is None:
+        raise RuntimeError("the stand-in has no joiner group")
+    return found
+
+
+def make_person(graph: GraphDriver, number: int) -> str:
+    """Id of a new account."""
+    mail = f"person.{number}@contoso.example"
+    body = {"accountEnabled": True, "displayName": f"Person {number}", "userPrincipalName": mail, "mail": mail, "employeeId": f"E{number}"}
+    return str(graph.call("POST", "/users", body)["id"])
 
 
 def _notes(halo: HaloDriver, tickets: int) -> bool:

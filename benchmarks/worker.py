@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure
-from benchmarks.journey import free_ports, wait_ready
+from benchmarks.journey import free_ports, joiner_group, make_person, wait_ready
 from benchmarks.pretend_bus import pretend_bus
 from simulators.driver import GraphDriver, HaloDriver
 
@@ -54,20 +54,8 @@ def measure() -> Iterator[Figure]:
 
 
 def _wave(graph: GraphDriver, halo: HaloDriver) -> Iterator[Figure]:
-    joiners = graph.group_id("ITSM-NewJoiner")
-    if joiners is None:
-        raise RuntimeError("the stand-in has no joiner group")
-    people = []
-    for number in range(_PEOPLE):
-        mail = f"person.{number}@contoso.example"
-        body = {
-            "accountEnabled": True,
-            "displayName": f"Person {number}",
-            "userPrincipalName": mail,
-            "mail": mail,
-            "employeeId": f"E{number}",
-        }
-        people.append(graph.call("POST", "/users", body)["id"])
+    joiners = joiner_group(graph)
+    people = [make_person(graph, number) for number in range(_PEOPLE)]
     time.sleep(3)
     began = time.perf_counter()
     for person in people:

@@ -65,6 +65,14 @@ class ProbeResult:
             return None
         return timedelta(seconds=max(_LAG_MIN, _LAG_TIMES * ceil(self.search_lag.total_seconds())))
 
+    @property
+    def about_lag(self) -> str:
+        """Both in a sentence; empty where it was not measured."""
+        if self.search_lag is None or self.suggested_lag is None:
+            return ""
+        seen, enough = self.search_lag.total_seconds(), self.suggested_lag.total_seconds()
+        return f"A new ticket was found after {seen:.0f} s; JOINERY_SEARCH_LAG_SECONDS={enough:.0f} leaves room."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Step:

@@ -43,9 +43,8 @@ def write_profile(path: Path, result: ProbeResult, *, overwrite: bool = False) -
 def _lines(result: ProbeResult) -> Iterator[str]:
     yield f"# Habits of one Halo, version {wire.line(result.version, 40) or 'unknown'}, probed on {result.at:%Y-%m-%d}. Name this file in JOINERY_HALO_PROFILE."
     yield "# What is not marked as measured is as it was before the probe."
-    if result.suggested_lag is not None and result.search_lag is not None:
-        seen, enough = result.search_lag.total_seconds(), result.suggested_lag.total_seconds()
-        yield f"# A new ticket was found after {seen:.0f} s; JOINERY_SEARCH_LAG_SECONDS={enough:.0f} leaves room."
+    if result.about_lag:
+        yield f"# {result.about_lag}"
     for step in result.steps:
         if step.state != "well":
             yield f"# Step {step.number}, {step.name}: {step.state}. {wire.line(step.saw, 200)}"

@@ -155,9 +155,8 @@ def _ending(result: ProbeResult) -> Iterator[str]:
     yield ""
     for left in result.left:
         yield f"Not put back: {left}"
-    if result.search_lag is not None and result.suggested_lag is not None:
-        seen, enough = result.search_lag.total_seconds(), result.suggested_lag.total_seconds()
-        yield f"A new ticket was found after {seen:.0f} s: JOINERY_SEARCH_LAG_SECONDS={enough:.0f} leaves room."
+    if result.about_lag:
+        yield result.about_lag
     well = sum(step.state == "well" for step in result.steps)
     yield f"{well} of {counted(len(result.steps), 'step')} well; {counted(len(result.measured), 'habit')} measured."
 

@@ -1,10 +1,12 @@
-"""Queue engines on a fake clock."""
+"""Queue engines on a fake clock, and pretend Halos for a probe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from halo_sandbox import Sandbox
 
 from adapters.queues.engine import QueueEngine
 from adapters.queues.journal import Journal
@@ -35,3 +37,17 @@ def make(clock: FakeClock) -> Iterator[Callable[..., QueueEngine]]:
 @pytest.fixture
 def engine(make: Callable[..., QueueEngine]) -> QueueEngine:
     return make()
+
+
+@pytest.fixture
+def made() -> Iterator[Callable[..., Sandbox]]:
+    """Makes sandboxes, and stops them in the end."""
+    sandboxes: list[Sandbox] = []
+
+    def make(**habits: Any) -> Sandbox:
+        sandboxes.append(Sandbox(**habits))
+        return sandboxes[-1]
+
+    yield make
+    for one in sandboxes:
+        one.stand_in.stop()

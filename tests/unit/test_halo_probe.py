@@ -45,20 +45,6 @@ def probed() -> Iterator[tuple[Sandbox, dict[str, Any], Any]]:
     halo.stand_in.stop()
 
 
-@pytest.fixture
-def made() -> Iterator[Callable[..., Sandbox]]:
-    """Makes sandboxes, and stops them in the end."""
-    sandboxes: list[Sandbox] = []
-
-    def make(**habits: Any) -> Sandbox:
-        sandboxes.append(Sandbox(**habits))
-        return sandboxes[-1]
-
-    yield make
-    for one in sandboxes:
-        one.stand_in.stop()
-
-
 def differs(profile: TenantProfile) -> dict[str, Any]:
     """The habits that are not the usual ones."""
     usual = TenantProfile()

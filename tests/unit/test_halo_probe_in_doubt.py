@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
-import pytest
 from halo_sandbox import ROLE, Sandbox, not_well, step
 from test_halo_probe import differs
 
 from adapters.halo.tenant_profile import TenantProfile
-
-
-@pytest.fixture
-def made() -> Iterator[Callable[..., Sandbox]]:
-    """Makes sandboxes, and stops them in the end."""
-    sandboxes: list[Sandbox] = []
-
-    def make(**habits: Any) -> Sandbox:
-        sandboxes.append(Sandbox(**habits))
-        return sandboxes[-1]
-
-    yield make
-    for one in sandboxes:
-        one.stand_in.stop()
 
 
 def test_an_address_that_somebody_noted_in_a_free_member_makes_no_place_for_managers_of_it(made: Callable[..., Sandbox]) -> None:

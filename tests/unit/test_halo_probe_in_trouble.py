@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,20 +17,6 @@ from joinery.domain.policy import DeskPolicy
 
 AFTER_THE_TICKET = dict.fromkeys((6, 7, 8, 9, 10, 14), "skipped")
 NAMED_OTHERWISE = DeskPolicy()
-
-
-@pytest.fixture
-def made() -> Iterator[Callable[..., Sandbox]]:
-    """Makes sandboxes, and stops them in the end."""
-    sandboxes: list[Sandbox] = []
-
-    def make(**habits: Any) -> Sandbox:
-        sandboxes.append(Sandbox(**habits))
-        return sandboxes[-1]
-
-    yield make
-    for one in sandboxes:
-        one.stand_in.stop()
 
 
 class Killed(BaseException):
