@@ -69,17 +69,17 @@ class Progress:
     #: Ids of those that were still to end when the memberships were last listed.
     listed: tuple[str, ...] = ()
 
-    def gone(self, *, here: Collection[str] = ()) -> tuple[int, tuple[str, ...]]:
-        """How many groups they were taken out of, and the names of the first; not those that refused it, nor those ``here``, which list them."""
-        stay = {*self.denied, *here}
-        names = (name for group_id, name in zip(self.tried, self.names, strict=False) if group_id not in stay)
-        return sum(group_id not in stay for group_id in self.tried), tuple(names)
-
     #: Somebody was told that the directory refuses.
     told: bool = False
     #: Sessions: from when on sign-ins counted before the first call; empty where nothing was known.
     asked: bool = False
     valid_from: str = ""
+
+    def gone(self, *, here: Collection[str] = ()) -> tuple[int, tuple[str, ...]]:
+        """How many groups they were taken out of, and the names of the first; not those that refused it, nor those ``here``, which list them."""
+        stay = {*self.denied, *here}
+        names = (name for group_id, name in zip(self.tried, self.names, strict=False) if group_id not in stay)
+        return sum(group_id not in stay for group_id in self.tried), tuple(names)
 
 
 class _NotYet(Exception):
